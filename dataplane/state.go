@@ -1,0 +1,105 @@
+package dataplane
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// State is what one namespace should look like. It is a plain value: equal
+// states print the same text ([State.String]), whatever order they were built
+// in, once [State.Normalize] has run. A State without devices means that
+// nothing of ours stays in the namespace.
+type State struct {
+	// Namespace is the name under the directory of named namespaces,
+	// as `ip netns` shows it.
+	Namespace string
+	// Devices are sorted by name; a name occurs once.
+	Devices []Device
+}
+
+// LeaveProxyDelay as [Device.ProxyDelay] keeps the kernel's own value.
+const LeaveProxyDelay time.Duration = -1
+
+// Device is what one external device of a namespace should do.
+type Device struct {
+	Name string
+	// Answer is conf.<device>.proxy_ndp: whether the kernel answers
+	// solicitations for the published addresses. Everything else is
+	// programmed whether or not it answers, so that a failover is one sysctl.
+	Answer bool
+	// LinkLocal is the device's own usable link-local address, to which a
+	// unicast solicitation for a published address is handed so that the
+	// kernel answers it with conf.all.proxy_ndp=0. The zero value: no such
+	// rule, unicast solicitations stay unanswered.
+	LinkLocal netip.Addr
+	// ProxyDelay is neigh.<device>.proxy_delay, the upper end of the random
+	// delay of a proxied answer (RFC 4861 section 7.2.8), in steps of 10 ms;
+	// [LeaveProxyDelay] does not touch it.
+	ProxyDelay time.Duration
+	// Published addresses are answered for and let through; sorted, unique.
+	Published []netip.Addr
+	// Guarded prefixes are dropped when they come in on this device, but for
+	// the published addresses; sorted, unique, masked.
+	Guarded []netip.Prefix
+}
+
+// Normalize sorts and removes repetitions in place, so that equal states are
+// equal values. Devices of one name are the caller's error and left alone.
+func (s *State) Normalize() {
+	slices.SortFunc(s.Devices, func(a, b Device) int { return strings.Compare(a.Name, b.Name) })
+	for i := range s.Devices {
+		d := &s.Devices[i]
+		slices.SortFunc(d.Published, netip.Addr.Compare)
+		d.Published = slices.Compact(d.Published)
+		for j, p := range d.Guarded {
+			d.Guarded[j] = p.Masked()
+		}
+		slices.SortFunc(d.Guarded, netip.Prefix.Compare)
+		d.Guarded = slices.Compact(d.Guarded)
+	}
+}
+
+// Device returns the device of that name.
+func (s State) Device(name string) (Device, bool) {
+	for _, d := range s.Devices {
+		if d.Name == name {
+			return d, true
+		}
+	}
+	return Device{}, false
+}
+
+// String is the stable text form: goldens, diffs and reports use it. One line
+// a fact, in the order of the (normalized) fields:
+//
+//	namespace qrouter-1
+//	device qg-1 answer on link-local fe80::1 proxy-delay 0s
+//	  guard 2001:db8:0:1::/64
+//	  publish 2001:db8:0:1::5
+func (s State) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "namespace %s\n", s.Namespace)
+	for _, d := range s.Devices {
+		answer, linkLocal, delay := "off", "none", "kernel"
+		if d.Answer {
+			answer = "on"
+		}
+		if d.LinkLocal.IsValid() {
+			linkLocal = d.LinkLocal.String()
+		}
+		if d.ProxyDelay != LeaveProxyDelay {
+			delay = d.ProxyDelay.String()
+		}
+		fmt.Fprintf(&b, "device %s answer %s link-local %s proxy-delay %s\n", d.Name, answer, linkLocal, delay)
+		for _, p := range d.Guarded {
+			fmt.Fprintf(&b, "  guard %s\n", p)
+		}
+		for _, a := range d.Published {
+			fmt.Fprintf(&b, "  publish %s\n", a)
+		}
+	}
+	return b.String()
+}
