@@ -1,0 +1,57 @@
+package announcer
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"neutron-ndp-proxy-agent/ndsend"
+)
+
+// Stats is a snapshot of the announcer's counters and of what is owed.
+type Stats struct {
+	// Sent counts announcements that were handed to a device.
+	Sent uint64
+	// Failed counts attempts to send a burst that failed, by the reason.
+	// Retries count again; the announcements stay owed.
+	Failed map[ndsend.Reason]uint64
+	// Rejected counts addresses that cannot be announced and never were owed.
+	Rejected uint64
+	// Dropped counts announcements given up because the namespace or device
+	// stayed away for [Options].GoneAfter.
+	Dropped uint64
+	// Owed is the number of announcements that wait, over all devices.
+	Owed int
+	// Pending describes each device that owes something, sorted.
+	Pending []Pending
+}
+
+// Pending is what one device owes.
+type Pending struct {
+	Target Target
+	Owed   int
+	// Err is why the last attempt failed; nil if there was none yet or it
+	// succeeded. Since is when the failures in a row began.
+	Err   error
+	Since time.Time
+}
+
+// Stats returns the counters. Cheap enough for every scrape of metrics.
+func (a *Announcer) Stats() Stats {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.counters
+	s.Failed = maps.Clone(a.counters.Failed)
+	for target, w := range a.workers {
+		if owed := w.ledger.len(); owed > 0 {
+			s.Owed += owed
+			s.Pending = append(s.Pending, Pending{Target: target, Owed: owed, Err: w.err, Since: w.since})
+		}
+	}
+	slices.SortFunc(s.Pending, func(a, b Pending) int {
+		return cmp.Or(strings.Compare(a.Target.Namespace, b.Target.Namespace), strings.Compare(a.Target.Device, b.Target.Device))
+	})
+	return s
+}

@@ -1,0 +1,224 @@
+package announcer
+
+import (
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/time/rate"
+
+	"neutron-ndp-proxy-agent/ndsend"
+)
+
+// burstsPerSecond sets the size of a burst at full pace: small enough that a
+// forgotten address, a new link-layer address or a replaced namespace counts
+// within 50 ms, large enough that opening a socket for each costs nothing.
+const burstsPerSecond = 20
+
+// worker serves one device while something is owed there.
+type worker struct {
+	announcer *Announcer
+	target    Target
+	log       *zap.Logger
+	pace      *rate.Limiter
+	backoff   backoff
+	kicked    chan struct{} // the device changed: end a pause
+	owed      chan struct{} // something new is owed: end the idle time
+
+	// Guarded by announcer.mu.
+	ledger *ledger
+	err    error     // of the last attempt
+	since  time.Time // when the failures in a row began; zero after success
+	gone   time.Time // when the device was first missed; zero when it is there
+}
+
+// signal wakes the worker; one wake-up covers all that came before it.
+func (w *worker) signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// run works until nothing is owed and the pace is made up for, or until the
+// announcer ends.
+func (w *worker) run() {
+	for {
+		owed := w.count()
+		if owed == 0 {
+			if !w.idle() {
+				return
+			}
+			continue
+		}
+		err := w.attempt(owed)
+		switch {
+		case w.announcer.ctx.Err() != nil:
+			w.leave()
+			return
+		case err == nil:
+			w.backoff.reset()
+		default:
+			w.sleep(w.backoff.pause())
+		}
+	}
+}
+
+func (w *worker) count() int {
+	w.announcer.mu.Lock()
+	defer w.announcer.mu.Unlock()
+	return w.ledger.len()
+}
+
+// attempt sends one burst of what is owed, in its turn and at the device's
+// pace, and books the result.
+func (w *worker) attempt(owed int) error {
+	a := w.announcer
+	n := min(owed, a.options.Burst, max(1, int(a.options.Rate/burstsPerSecond)))
+	if err := w.pace.WaitN(a.ctx, n); err != nil {
+		return err
+	}
+	if err := a.slots.Acquire(a.ctx, 1); err != nil {
+		return err
+	}
+	defer a.slots.Release(1)
+
+	// Only now, after the waits: what was forgotten meanwhile must not leave.
+	a.mu.Lock()
+	batch := w.ledger.take(n)
+	a.mu.Unlock()
+	if len(batch) == 0 {
+		return nil
+	}
+	addrs := make([]netip.Addr, len(batch))
+	for i, d := range batch {
+		addrs[i] = d.addr
+	}
+	sent, err := a.options.Send(a.ctx, w.target, addrs)
+	if len(sent) > 0 {
+		w.backoff.reset()
+	}
+	w.book(batch, sent, err)
+	return err
+}
+
+// book enters what a burst did, and gives up on a device that stayed away.
+func (w *worker) book(batch []*debt, sent []netip.Addr, err error) {
+	a := w.announcer
+	now, isGone := time.Now(), w.isGone(err)
+
+	a.mu.Lock()
+	before, since, dropped := w.err, w.since, 0
+	a.counters.Sent += uint64(len(sent))
+	w.ledger.settle(batch, sent)
+	w.err = err
+	if err == nil {
+		w.since = time.Time{}
+	} else {
+		a.counters.Failed[ndsend.ReasonOf(err)]++
+		if before == nil {
+			w.since = now
+		}
+	}
+	switch {
+	case !isGone:
+		w.gone = time.Time{}
+	case w.gone.IsZero():
+		w.gone = now
+	case now.Sub(w.gone) >= a.options.GoneAfter:
+		dropped = w.ledger.len()
+		a.counters.Dropped += uint64(dropped) // #nosec G115 -- a length
+		w.ledger, w.err, w.since, w.gone = newLedger(), nil, time.Time{}, time.Time{}
+	}
+	left := w.ledger.len()
+	a.mu.Unlock()
+
+	counts := []zap.Field{zap.Int("sent", len(sent)), zap.Int("owed", left)}
+	switch {
+	case dropped > 0:
+		w.log.Warn("gave up announcing: the device stayed away", zap.Int("dropped", dropped), zap.Error(err))
+	case err == nil && before != nil:
+		w.log.Info("announced after waiting", append(counts, zap.Duration("waited", now.Sub(since)))...)
+	case err == nil:
+		w.log.Debug("announced", counts...)
+	default:
+		w.log.Log(level(before, err), "cannot announce yet, will retry", append(counts, zap.Error(err))...)
+	}
+}
+
+// level makes a failure loud when it is new, and only if waiting may not help.
+func level(before, err error) zapcore.Level {
+	reason := ndsend.ReasonOf(err)
+	if reason == ndsend.ReasonOf(before) {
+		return zapcore.DebugLevel
+	}
+	switch reason {
+	case ndsend.ReasonNotReady, ndsend.ReasonNoInterface, ndsend.ReasonNamespace, ndsend.ReasonCongested:
+		return zapcore.InfoLevel
+	default:
+		return zapcore.WarnLevel
+	}
+}
+
+// isGone tells whether err means that there is nothing to announce on.
+func (w *worker) isGone(err error) bool {
+	switch ndsend.ReasonOf(err) {
+	case ndsend.ReasonNoInterface:
+		return true
+	case ndsend.ReasonNamespace:
+		return w.announcer.options.Gone(err)
+	default:
+		return false
+	}
+}
+
+// idle waits, with nothing owed, until the pace allows a full burst again: a
+// worker that left earlier would take its debt of time with it, and whoever
+// owes one address after the other would never be paced. It reports whether
+// there is work again; if not, the worker has left.
+func (w *worker) idle() bool {
+	missing := float64(w.pace.Burst()) - w.pace.Tokens()
+	timer := time.NewTimer(time.Duration(missing / float64(w.pace.Limit()) * float64(time.Second)))
+	defer timer.Stop()
+	select {
+	case <-w.announcer.ctx.Done():
+		w.leave()
+		return false
+	case <-w.owed:
+		return true
+	case <-timer.C:
+		return !w.leaveIfPaid()
+	}
+}
+
+// sleep is one pause after a failure; a kick ends it.
+func (w *worker) sleep(pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-w.announcer.ctx.Done():
+	case <-timer.C:
+	case <-w.kicked:
+		w.backoff.reset()
+	}
+}
+
+// leaveIfPaid ends the worker's term unless something is owed by now; under
+// the lock, so that an Owe finds either this worker or none.
+func (w *worker) leaveIfPaid() bool {
+	w.announcer.mu.Lock()
+	defer w.announcer.mu.Unlock()
+	if w.ledger.len() > 0 {
+		return false
+	}
+	delete(w.announcer.workers, w.target)
+	return true
+}
+
+// leave ends the worker's term whatever is owed.
+func (w *worker) leave() {
+	w.announcer.mu.Lock()
+	defer w.announcer.mu.Unlock()
+	delete(w.announcer.workers, w.target)
+}
