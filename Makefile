@@ -1,0 +1,176 @@
+# neutron-ndp-proxy-agent. `make` alone lists what there is.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# The lanes share the kernel, the broker's ports and two cores: one at a time.
+.NOTPARALLEL:
+
+# root by `su` or a bare container may lack the sbin directories.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+# The first Go that accepts go.mod (an older one with GOTOOLCHAIN=auto does,
+# by fetching the right one). Override with GO=path.
+GO ?= $(firstword $(foreach go,go /usr/local/go/bin/go,$(shell $(go) list -m >/dev/null 2>&1 && command -v $(go))))
+ifneq ($(GO),)
+export PATH := $(dir $(GO)):$(PATH)
+endif
+
+MODULE   := neutron-ndp-proxy-agent
+BINARIES := neutron-ndp-proxy-agent ndsend
+TAGS     := rabbitmq,lab
+
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+# Version from git; a source tree without git still builds.
+IN_GIT  := $(shell git rev-parse --verify -q HEAD >/dev/null 2>&1 && echo true || echo false)
+VERSION ?= $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
+LDFLAGS := -X $(MODULE)/cmd/internal/buildinfo.version=$(VERSION)
+
+# make install
+DESTDIR    ?=
+PREFIX     ?= /usr
+SYSCONFDIR ?= /etc
+BINDIR      = $(PREFIX)/bin
+MANDIR      = $(PREFIX)/share/man
+DOCDIR      = $(PREFIX)/share/doc/$(MODULE)
+UNITDIR     = $(PREFIX)/lib/systemd/system
+SYSUSERSDIR = $(PREFIX)/lib/sysusers.d
+TMPFILESDIR = $(PREFIX)/lib/tmpfiles.d
+
+ROOT := $(filter 0,$(shell id -u))
+HASH := \#
+SHELL_SCRIPTS = $(shell grep -rlE '^$(HASH)!/bin/(ba)?sh' .ci systemd test)
+
+# lane NAME,COMMAND: a heading before and the time after, so that a log of
+# everything still reads.
+define lane
+	@printf '\n=== %s\n' '$(1)'
+	@start=$$SECONDS; $(2); printf '=== %s: done in %d s\n' '$(1)' $$((SECONDS - start))
+endef
+
+##@ Every day
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } \
+	    /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@printf '\nGo: %s\n' '$(or $(GO),none found that accepts go.mod; see README.md)'
+
+.PHONY: build
+build: need-go ## Static binaries in bin/ (Go 1.26; 1 min the first time, then seconds)
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$(IN_GIT) -ldflags '$(LDFLAGS)' -o bin/ $(BINARIES:%=./cmd/%)
+
+.PHONY: demo
+demo: build ## The main job without a cloud, in three namespaces (root; 15 s)
+	@test/lab/install net
+	@test/demo/demo.sh
+
+.PHONY: check
+check: need-go need-cc ## Quick lane: vet, unit and namespace tests with -race, no broker (root, gcc; 5 min)
+	$(if $(ROOT),@test/lab/install net,@echo 'check: not root, so the tests in namespaces will skip themselves')
+	$(call lane,vet,$(GO) vet -tags $(TAGS) ./...)
+	$(call lane,unit and namespace tests,CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 15m ./...)
+
+.PHONY: test
+test: need-root lint check demo rabbitmq e2e ## Everything: lint, check, demo, rabbitmq, e2e (root, Debian packages; under 40 min)
+	@printf '\n=== all lanes passed\n'
+
+##@ Single lanes
+
+.PHONY: rabbitmq
+rabbitmq: need-go need-cc need-root ## Tests with a private RabbitMQ on ports of its own (root, rabbitmq-server; 5 min)
+	@test/lab/install net broker
+	$(call lane,tests with a private RabbitMQ,\
+	    packages=$$(grep -rlE --include='*_test.go' '^//go:build.*\brabbitmq\b' . | xargs -r -n1 dirname | sort -u); \
+	    [ -n "$$packages" ] || { echo 'no test has the build tag rabbitmq' >&2; exit 1; }; \
+	    CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 15m -tags rabbitmq $$packages)
+
+.PHONY: e2e
+e2e: build need-root ## The lab: a real Neutron, our daemon, an upstream that pings (root, Neutron's packages; 30 min)
+	@test/lab/install net broker neutron
+	$(call lane,end to end on a real Neutron,$(GO) test -count=1 -timeout 30m -tags lab ./test/e2e/...)
+
+.PHONY: bench
+bench: need-go ## Benchmarks of all packages (root for those in namespaces; minutes)
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+.PHONY: lint
+lint: need-go ## gofmt, golangci-lint and its room rules, shellcheck (network the first time; 3 min, then 30 s)
+	$(call lane,gofmt,out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt'ed (make fmt):" $$out; exit 1; })
+	$(call lane,golangci-lint,$(GO) run $(GOLANGCI) run --build-tags $(TAGS) ./...)
+	$(if $(ROOT),@test/lab/install lint)
+	$(call lane,shellcheck,\
+	    if command -v shellcheck >/dev/null; then shellcheck -x $(SHELL_SCRIPTS); \
+	    else echo 'shellcheck is not installed: skipped (root would install it)'; fi)
+
+.PHONY: fmt
+fmt: need-go ## Format the Go code in place, imports grouped (network the first time)
+	$(GO) run $(GOLANGCI) fmt
+
+.PHONY: cover
+cover: need-go ## Coverage of the quick lane: coverage.out and coverage.html (root; 5 min)
+	$(GO) test -count=1 -timeout 15m -coverpkg=./... -coverprofile=coverage.out ./...
+	$(GO) tool cover -html=coverage.out -o coverage.html
+	@$(GO) tool cover -func=coverage.out | tail -n 1
+
+##@ Shipping
+
+.PHONY: install
+install: build ## Install below $(DESTDIR)$(PREFIX), keeping an existing ndp_proxy_agent.ini
+	mkdir -p $(addprefix $(DESTDIR),$(BINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(MANDIR)/man8 $(DOCDIR) $(SYSCONFDIR)/neutron)
+	install -m 0755 $(BINARIES:%=bin/%) $(DESTDIR)$(BINDIR)/
+	sed 's|^\(ExecStart=\)/usr/bin/|\1$(BINDIR)/|' systemd/$(MODULE).service >$(DESTDIR)$(UNITDIR)/$(MODULE).service
+	chmod 0644 $(DESTDIR)$(UNITDIR)/$(MODULE).service
+	install -m 0644 systemd/$(MODULE).sysusers $(DESTDIR)$(SYSUSERSDIR)/$(MODULE).conf
+	install -m 0644 systemd/$(MODULE).tmpfiles $(DESTDIR)$(TMPFILESDIR)/$(MODULE).conf
+	install -m 0644 docs/man/*.8 $(DESTDIR)$(MANDIR)/man8/
+	install -m 0644 LICENSE README.md docs/*.md configs/ndp_proxy_agent.ini $(DESTDIR)$(DOCDIR)/
+	@ini=$(DESTDIR)$(SYSCONFDIR)/neutron/ndp_proxy_agent.ini; \
+	if [ -e "$$ini" ]; then echo "$$ini exists: kept (the new sample is in $(DESTDIR)$(DOCDIR))"; \
+	else install -m 0644 configs/ndp_proxy_agent.ini "$$ini"; fi
+
+# Owner, order and times are fixed and the binaries carry no paths, so the same
+# commit built by the same Go gives the same bytes.
+PACKAGE = $(MODULE)-$(VERSION)-linux-$(shell $(GO) env GOARCH)
+EPOCH   = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || echo 0))
+
+.PHONY: package
+package: need-go ## dist/*.tar.gz of what install installs, reproducible (deb and rpm: a later step)
+	rm -rf dist/stage
+	umask 022; $(MAKE) --no-print-directory install DESTDIR=dist/stage PREFIX=/usr SYSCONFDIR=/etc
+	tar --create --sort=name --mtime=@$(EPOCH) --owner=0 --group=0 --numeric-owner --format=gnu \
+	    --directory dist/stage --transform 's|^\.|$(PACKAGE)|' . | gzip -9n >dist/$(PACKAGE).tar.gz
+	rm -rf dist/stage
+	@cd dist && sha256sum $(PACKAGE).tar.gz | tee $(PACKAGE).tar.gz.sha256
+
+.PHONY: clean
+clean: ## Remove bin/, dist/ and the coverage files
+	rm -rf bin dist coverage.out coverage.html
+
+# ------------------------------------------------------------------ conditions
+
+.PHONY: need-go
+need-go:
+	@[ -n '$(GO)' ] || { \
+	    echo 'No Go that accepts go.mod (1.26) in PATH or /usr/local/go. Debian 12 has 1.19, which is too old:'; \
+	    echo 'unpack the archive of https://go.dev/dl/ to /usr/local/go, or give make GO=/path/to/go.'; \
+	    exit 1; } >&2
+
+.PHONY: need-root
+need-root:
+	@[ -n '$(ROOT)' ] || { echo '$(or $(MAKECMDGOALS),make): needs root (network namespaces, packages)' >&2; exit 1; }
+
+# The race detector is the one thing here that needs a C compiler.
+.PHONY: need-cc
+need-cc:
+	@if ! { command -v gcc && [ -e /usr/include/stdlib.h ]; } >/dev/null; then \
+	    [ -n '$(ROOT)' ] || { echo 'go test -race needs gcc and the C library headers (Debian: gcc libc6-dev)' >&2; exit 1; }; \
+	    export DEBIAN_FRONTEND=noninteractive; \
+	    apt=(apt-get -q -y -o DPkg::Lock::Timeout=600); \
+	    "$${apt[@]}" install --no-install-recommends gcc libc6-dev || \
+	        { "$${apt[@]}" update && "$${apt[@]}" install --no-install-recommends gcc libc6-dev; }; \
+	fi
