@@ -1,0 +1,205 @@
+package inventory
+
+import (
+	"maps"
+	"slices"
+)
+
+// dirt collects the namespaces that a change touched.
+type dirt map[string]bool
+
+func (d dirt) add(r Router) {
+	for _, a := range r.External {
+		d[a.Namespace] = true
+	}
+}
+
+// change runs fn under the lock and notifies about what it touched.
+func (i *Inventory) change(fn func(dirt)) {
+	d := dirt{}
+	i.mu.Lock()
+	fn(d)
+	i.mu.Unlock()
+	if len(d) > 0 {
+		i.notify(slices.Sorted(maps.Keys(d)))
+	}
+}
+
+// Snapshot is everything that a source knows at one moment about some routers.
+type Snapshot struct {
+	// Routers that exist on this host.
+	Routers []Router
+	// Proxies of those routers; others are ignored.
+	Proxies []Proxy
+	// KeepProxies are ids of proxies that the source named but could not
+	// describe: what was known of them before stays.
+	KeepProxies []string
+	// KeepAllProxies: it could not even name them, so none may be removed.
+	KeepAllProxies bool
+	// KeepRouters are ids of routers likewise, and HeldNamespaces are the
+	// namespaces that may belong to them.
+	KeepRouters    []string
+	HeldNamespaces []string
+}
+
+// Replace makes the inventory equal to the snapshot, marks it in sync, and
+// applies the pushes since [Inventory.BeginPull] again, because they may be
+// newer than what the snapshot saw.
+func (i *Inventory) Replace(s Snapshot) {
+	first := false
+	i.change(func(d dirt) {
+		first = !i.synced
+		i.synced = true
+		keep := set(s.KeepRouters)
+		for _, r := range s.Routers {
+			keep[r.ID] = true
+		}
+		for id := range i.routers {
+			if !keep[id] {
+				i.removeRouter(id, d)
+			}
+		}
+		for ns := range i.held {
+			d[ns] = true
+		}
+		i.held = set(s.HeldNamespaces)
+		for ns := range i.held {
+			d[ns] = true
+		}
+		i.setRouters(s, d)
+	})
+	if first {
+		// Being in sync is news, also when there is nothing to publish.
+		i.notify(nil)
+	}
+}
+
+// ReplaceRouters does the same for the routers of the given ids only: those
+// that the snapshot lacks are gone.
+func (i *Inventory) ReplaceRouters(ids []string, s Snapshot) {
+	i.change(func(d dirt) {
+		keep := set(s.KeepRouters)
+		for _, r := range s.Routers {
+			keep[r.ID] = true
+		}
+		for _, id := range ids {
+			if !keep[id] {
+				i.removeRouter(id, d)
+			}
+		}
+		for _, ns := range s.HeldNamespaces {
+			i.held[ns] = true
+		}
+		i.setRouters(s, d)
+	})
+}
+
+// ReplaceProxies sets the proxies of the given routers to those of the
+// snapshot, and leaves the routers themselves alone.
+func (i *Inventory) ReplaceProxies(ids []string, s Snapshot) {
+	i.change(func(d dirt) {
+		i.setProxies(ids, s, d)
+		i.replay(d)
+	})
+}
+
+// setRouters is the common end of the replacing calls: routers, their
+// proxies, and the journal on top.
+func (i *Inventory) setRouters(s Snapshot, d dirt) {
+	ids := make([]string, 0, len(s.Routers))
+	for _, r := range s.Routers {
+		i.setRouter(r, d)
+		ids = append(ids, r.ID)
+	}
+	i.setProxies(ids, s, d)
+	i.replay(d)
+}
+
+func (i *Inventory) setRouter(r Router, d dirt) {
+	old, known := i.routers[r.ID]
+	if known && equalRouter(old, r) {
+		return
+	}
+	if known {
+		d.add(old)
+		i.unuse(old)
+	}
+	i.routers[r.ID] = r
+	for _, a := range r.External {
+		if i.users[a.Namespace] == nil {
+			i.users[a.Namespace] = map[string]bool{}
+		}
+		i.users[a.Namespace][r.ID] = true
+		delete(i.held, a.Namespace)
+	}
+	d.add(r)
+}
+
+func (i *Inventory) removeRouter(id string, d dirt) {
+	old, known := i.routers[id]
+	if !known {
+		return
+	}
+	d.add(old)
+	i.unuse(old)
+	delete(i.routers, id)
+	delete(i.proxies, id)
+}
+
+func (i *Inventory) unuse(r Router) {
+	for _, a := range r.External {
+		delete(i.users[a.Namespace], r.ID)
+		if len(i.users[a.Namespace]) == 0 {
+			delete(i.users, a.Namespace)
+		}
+	}
+}
+
+func (i *Inventory) setProxies(ids []string, s Snapshot, d dirt) {
+	keep := set(s.KeepProxies)
+	wanted := map[string]map[string]Proxy{}
+	for _, p := range s.Proxies {
+		if wanted[p.RouterID] == nil {
+			wanted[p.RouterID] = map[string]Proxy{}
+		}
+		wanted[p.RouterID][p.ID] = p
+	}
+	for _, id := range ids {
+		r, known := i.routers[id]
+		if !known {
+			continue
+		}
+		want := wanted[id]
+		for pid, p := range i.proxies[id] {
+			if _, named := want[pid]; !named && (s.KeepAllProxies || keep[pid]) {
+				if want == nil {
+					want = map[string]Proxy{}
+				}
+				want[pid] = p
+			}
+		}
+		if !maps.Equal(i.proxies[id], want) {
+			i.proxies[id] = want
+			d.add(r)
+		}
+	}
+}
+
+func equalRouter(a, b Router) bool {
+	return a.ID == b.ID && a.Name == b.Name && a.Enabled == b.Enabled &&
+		a.Scope == b.Scope && a.Unsupported == b.Unsupported &&
+		slices.EqualFunc(a.External, b.External, func(x, y Attachment) bool {
+			return x.Namespace == y.Namespace && x.Device == y.Device && slices.Equal(x.Addrs, y.Addrs)
+		}) &&
+		slices.EqualFunc(a.Subnets, b.Subnets, func(x, y Subnet) bool {
+			return x.Prefix == y.Prefix && x.Scope == y.Scope && slices.Equal(x.RouterAddrs, y.RouterAddrs)
+		})
+}
+
+func set(names []string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
+}

@@ -1,0 +1,108 @@
+package inventory
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// Inventory is safe for concurrent use. Readers get copies.
+type Inventory struct {
+	notify func(namespaces []string)
+
+	mu      sync.Mutex
+	synced  bool
+	routers map[string]Router
+	proxies map[string]map[string]Proxy // router id -> proxy id -> proxy
+	users   map[string]map[string]bool  // namespace -> ids of the routers in it
+	held    map[string]bool             // namespaces of which the source knows nothing sure
+	journal *journal
+}
+
+// New returns an empty inventory that is not in sync. notify is called after
+// each change, without any lock held, with the sorted names of the namespaces
+// that have to be looked at again; it must not block.
+func New(notify func(namespaces []string)) *Inventory {
+	return &Inventory{
+		notify:  notify,
+		routers: map[string]Router{},
+		proxies: map[string]map[string]Proxy{},
+		users:   map[string]map[string]bool{},
+		held:    map[string]bool{},
+	}
+}
+
+// Synced reports whether the source has told everything once. Before that, a
+// namespace that the inventory does not know may be one that it does not know
+// yet, and nothing may be swept.
+func (i *Inventory) Synced() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.synced
+}
+
+// Namespaces returns the names of all namespaces with a router, sorted.
+func (i *Inventory) Namespaces() []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Sorted(maps.Keys(i.users))
+}
+
+// RouterIDs returns the ids of all routers, sorted.
+func (i *Inventory) RouterIDs() []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Sorted(maps.Keys(i.routers))
+}
+
+// Namespace returns the routers in a namespace with their proxies, sorted by
+// router id. Held says that the source could not tell what belongs there, so
+// that what is missing must not be taken for unwanted.
+func (i *Inventory) Namespace(name string) (entries []Entry, held bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(i.users[name])) {
+		entries = append(entries, i.entry(id))
+	}
+	return entries, i.held[name]
+}
+
+// Router returns one router with its proxies.
+func (i *Inventory) Router(id string) (Entry, bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if _, ok := i.routers[id]; !ok {
+		return Entry{}, false
+	}
+	return i.entry(id), true
+}
+
+func (i *Inventory) entry(id string) Entry {
+	proxies := slices.SortedFunc(maps.Values(i.proxies[id]), func(a, b Proxy) int {
+		return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.ID, b.ID))
+	})
+	return Entry{Router: i.routers[id], Proxies: proxies}
+}
+
+// Counts are totals over the whole inventory.
+type Counts struct {
+	// Routers on this host, and those of them with NDP proxying enabled.
+	Routers, Enabled int
+	// Proxies of all routers on this host.
+	Proxies int
+}
+
+// Counts returns the totals.
+func (i *Inventory) Counts() Counts {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	c := Counts{Routers: len(i.routers)}
+	for id, r := range i.routers {
+		if r.Enabled {
+			c.Enabled++
+		}
+		c.Proxies += len(i.proxies[id])
+	}
+	return c
+}

@@ -1,0 +1,27 @@
+package inventory
+
+import "regexp"
+
+// Neutron's names (neutron.agent.l3: NS_PREFIX, SNAT_NS_PREFIX, FIP_NS_PREFIX
+// and the device prefixes; interface names are cut to 14 characters,
+// constants.LINUX_DEV_LEN).
+const (
+	RouterNamespacePrefix = "qrouter-"
+	SNATNamespacePrefix   = "snat-"
+	FIPNamespacePrefix    = "fip-"
+	GatewayDevicePrefix   = "qg-"
+
+	deviceNameLength = 14
+)
+
+var neutronNamespace = regexp.MustCompile(`^(qrouter|snat|fip)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// NeutronNamespace reports whether a namespace is named as those that the L3
+// agent makes for routers.
+func NeutronNamespace(name string) bool { return neutronNamespace.MatchString(name) }
+
+// DeviceName returns the name that Neutron gives to the device of a port.
+func DeviceName(prefix, portID string) string {
+	name := prefix + portID
+	return name[:min(len(name), deviceNameLength)]
+}

@@ -1,0 +1,137 @@
+package reconcile_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"neutron-ndp-proxy-agent/agent/reconcile"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func noJitter() float64 { return 0 }
+
+func newQueue() *reconcile.Queue {
+	return reconcile.NewQueue(reconcile.Backoff{Min: 2 * time.Second, Max: 10 * time.Second, Jitter: noJitter})
+}
+
+func get(t *testing.T, q *reconcile.Queue) reconcile.Item {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	item, ok := q.Get(ctx)
+	if !ok {
+		t.Fatal("nothing came from the queue")
+	}
+	return item
+}
+
+func TestManyEventsAreOneLook(t *testing.T) {
+	q := newQueue()
+	defer q.Close()
+	q.Add("a", false)
+	q.Add("b", false)
+	q.Add("a", true)
+	if got := get(t, q); got.Key != "a" || !got.Deep {
+		t.Fatalf("first item %+v, want a, deep", got)
+	}
+	if got := get(t, q); got.Key != "b" || got.Deep {
+		t.Fatalf("second item %+v, want b, not deep", got)
+	}
+}
+
+func TestAnEventDuringTheWorkMeansAnotherLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		q.Add("a", false)
+		item := get(t, q)
+		q.Add("a", true)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if again, ok := q.Get(ctx); ok {
+			t.Fatalf("%+v runs twice at a time", again)
+		}
+		q.Done(item)
+		if again := get(t, q); !again.Deep {
+			t.Fatalf("second look %+v lost what the event asked for", again)
+		}
+		q.Close()
+	})
+}
+
+func TestFailuresComeBackLaterAndLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		q.Add("a", true)
+		item := get(t, q)
+		for _, want := range []time.Duration{1, 2, 4, 5, 5} {
+			start := time.Now()
+			q.Retry(item)
+			item = get(t, q)
+			if waited := time.Since(start); waited != want*time.Second {
+				t.Errorf("came back after %v, want %vs", waited, int(want))
+			}
+			if !item.Deep {
+				t.Error("the retry forgot to look deep")
+			}
+		}
+		q.Done(item)
+		q.Add("a", false)
+		item = get(t, q)
+		if item.Failures != 0 {
+			t.Errorf("%d failures after a success", item.Failures)
+		}
+		q.Close()
+	})
+}
+
+func TestAnEventOvertakesARetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		q.Add("a", false)
+		q.Retry(get(t, q))
+		start := time.Now()
+		q.Add("a", false)
+		item := get(t, q)
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("waited %v for an event", waited)
+		}
+		q.Done(item)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if again, ok := q.Get(ctx); ok {
+			t.Errorf("the overtaken retry came too: %+v", again)
+		}
+		q.Close()
+	})
+}
+
+func TestCloseEndsWaits(t *testing.T) {
+	q := newQueue()
+	done := make(chan bool)
+	go func() {
+		_, ok := q.Get(context.Background())
+		done <- ok
+	}()
+	q.Add("a", false)
+	if ok := <-done; !ok {
+		t.Fatal("no item")
+	}
+	go func() {
+		_, ok := q.Get(context.Background())
+		done <- ok
+	}()
+	q.Close()
+	if ok := <-done; ok {
+		t.Fatal("an item from a closed queue")
+	}
+	q.Add("b", false)
+	q.Done(reconcile.Item{Key: "a"})
+	if _, ok := q.Get(context.Background()); ok {
+		t.Fatal("an item that was added to a closed queue")
+	}
+}

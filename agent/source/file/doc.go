@@ -1,0 +1,5 @@
+// Package file is the source that needs no cloud: a small strict YAML file
+// lists namespaces, devices, internal subnets and published addresses. It is
+// read at start and again whenever it changes; a file that can't be read or
+// understood changes nothing and says so.
+package file

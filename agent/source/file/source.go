@@ -1,0 +1,120 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"go.uber.org/zap"
+
+	"neutron-ndp-proxy-agent/agent/inventory"
+)
+
+// Options of a Source.
+type Options struct {
+	Path      string
+	Inventory *inventory.Inventory
+	Log       *zap.Logger
+	// Rescan is how often the file is read although nothing said that it
+	// changed: inotify is a hint (network file systems, a replaced directory).
+	Rescan time.Duration
+	// Settle is how long a file must be left alone before it is read, so
+	// that an editor's half-written file is not.
+	Settle time.Duration
+}
+
+// Source feeds the inventory from a file.
+type Source struct {
+	o    Options
+	last []byte
+	bad  string // the last complaint, said once
+}
+
+// New returns a source; nothing is read before Run.
+func New(o Options) *Source { return &Source{o: o} }
+
+// Scope reports whether a namespace may hold what this source had published,
+// so that it may be looked through for leftovers. Neutron's own namespaces
+// belong to a daemon that listens to Neutron.
+func Scope(ns string) bool { return !inventory.NeutronNamespace(ns) }
+
+// Run reads the file, then follows it until the context ends. A file that is
+// unusable at the start is an error; later it is logged and changes nothing.
+func (s *Source) Run(ctx context.Context) error {
+	watch, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", s.o.Path, err)
+	}
+	defer func() { _ = watch.Close() }()
+	// The directory, since most editors and config tools replace the file.
+	if err := watch.Add(filepath.Dir(s.o.Path)); err != nil {
+		return fmt.Errorf("watch the directory of %s: %w", s.o.Path, err)
+	}
+	if err := s.read(); err != nil {
+		return err
+	}
+	rescan := time.NewTicker(s.o.Rescan)
+	defer rescan.Stop()
+	settle := time.NewTimer(0)
+	defer settle.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-watch.Events:
+			if !ok {
+				return fmt.Errorf("watch %s: closed", s.o.Path)
+			}
+			if filepath.Base(e.Name) == filepath.Base(s.o.Path) {
+				settle.Reset(s.o.Settle)
+			}
+		case err := <-watch.Errors:
+			// An overflow lost events: read again.
+			s.o.Log.Warn("watching the source file", zap.String("file", s.o.Path), zap.Error(err))
+			settle.Reset(s.o.Settle)
+		case <-settle.C:
+			s.reread()
+		case <-rescan.C:
+			s.reread()
+		}
+	}
+}
+
+func (s *Source) reread() {
+	err := s.read()
+	if err == nil {
+		s.bad = ""
+		return
+	}
+	if err.Error() != s.bad {
+		s.bad = err.Error()
+		s.o.Log.Error("source file not used, what was read before stays", zap.String("file", s.o.Path), zap.Error(err))
+	}
+}
+
+func (s *Source) read() error {
+	raw, err := os.ReadFile(s.o.Path)
+	if err != nil {
+		var pe *os.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return fmt.Errorf("source file %s: %w", s.o.Path, err)
+	}
+	if s.last != nil && string(raw) == string(s.last) {
+		return nil
+	}
+	snapshot, err := Parse(raw)
+	if err != nil {
+		return fmt.Errorf("source file %s: %w", s.o.Path, err)
+	}
+	s.last = raw
+	s.o.Inventory.Replace(snapshot)
+	s.o.Log.Info("source file read", zap.String("file", s.o.Path),
+		zap.Int("devices", len(snapshot.Routers)), zap.Int("addresses", len(snapshot.Proxies)))
+	return nil
+}

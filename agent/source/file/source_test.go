@@ -1,0 +1,113 @@
+package file_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"neutron-ndp-proxy-agent/agent/inventory"
+	"neutron-ndp-proxy-agent/agent/source/file"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	one = "version: 1\nnamespaces: [{name: a, devices: [{name: up, internal_subnets: ['2001:db8::/64'], published: ['2001:db8::1']}]}]\n"
+	two = "version: 1\nnamespaces: [{name: a, devices: [{name: up, internal_subnets: ['2001:db8::/64'], published: ['2001:db8::1', '2001:db8::2']}]}]\n"
+)
+
+type run struct {
+	path string
+	inv  *inventory.Inventory
+	logs *observer.ObservedLogs
+	end  func() error
+}
+
+func start(t *testing.T, content string) *run {
+	t.Helper()
+	core, logs := observer.New(zap.DebugLevel)
+	r := &run{path: filepath.Join(t.TempDir(), "published.yaml"), inv: inventory.New(func([]string) {}), logs: logs}
+	if content != "" {
+		put(t, r.path, content)
+	}
+	s := file.New(file.Options{Path: r.path, Inventory: r.inv, Log: zap.New(core), Rescan: 200 * time.Millisecond, Settle: 5 * time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	r.end = func() error { cancel(); return <-done }
+	return r
+}
+
+func put(t *testing.T, path, content string) {
+	t.Helper()
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (r *run) proxies() int { return r.inv.Counts().Proxies }
+
+func TestFollowsTheFile(t *testing.T) {
+	r := start(t, one)
+	eventually(t, "one address", func() bool { return r.inv.Synced() && r.proxies() == 1 })
+	put(t, r.path, two)
+	eventually(t, "two addresses after a rename over the file", func() bool { return r.proxies() == 2 })
+	put(t, r.path, "version: 1\nnonsense: true\n")
+	eventually(t, "a complaint about the mistaken file", func() bool {
+		return r.logs.FilterMessageSnippet("source file not used").Len() == 1
+	})
+	if r.proxies() != 2 {
+		t.Error("a mistaken file changed what is published")
+	}
+	if err := os.Remove(r.path); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a complaint about the missing file", func() bool {
+		return r.logs.FilterMessageSnippet("source file not used").Len() == 2
+	})
+	put(t, r.path, one)
+	eventually(t, "one address again", func() bool { return r.proxies() == 1 })
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+	if n := r.logs.FilterMessageSnippet("source file not used").Len(); n > 2 {
+		t.Errorf("%d complaints about two troubles", n)
+	}
+}
+
+func TestAnUnusableFileAtTheStartIsAnError(t *testing.T) {
+	for name, content := range map[string]string{"missing": "", "mistaken": "version: 7"} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, content)
+			time.Sleep(20 * time.Millisecond)
+			err := r.end()
+			if err == nil {
+				t.Fatal("started without a usable file")
+			}
+			if r.inv.Synced() {
+				t.Error("in sync with nothing: everything published would be withdrawn")
+			}
+		})
+	}
+}
