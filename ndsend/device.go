@@ -102,7 +102,7 @@ func chooseLinkLocal(addrs []netlink.Addr) (netip.Addr, error) {
 			continue
 		}
 		addr, ok := netip.AddrFromSlice(a.IP)
-		if !ok || !addr.Is6() || !addr.IsLinkLocalUnicast() {
+		if !ok || addr.Is4() || addr.Is4In6() || !addr.IsLinkLocalUnicast() {
 			continue
 		}
 		switch {

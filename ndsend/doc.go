@@ -12,8 +12,8 @@
 //
 // [Advertisement] is the message alone. [Sender] is a socket in one namespace
 // for one burst: it reads index, link-layer address and link-local address
-// anew at each Send, and it refuses to send where the kernel would report
-// success and send nothing. [Burst] is open, send and close in one. The engine
+// anew at each Send, and it refuses to send where an advertisement would be
+// lost, which the kernel does not always say. [Burst] is open, send and close in one. The engine
 // that keeps an announcement owed until it could leave is in package announcer.
 //
 // The package knows neither Neutron nor neighbour proxies, and it imports

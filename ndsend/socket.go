@@ -56,9 +56,10 @@ func (s *socket) setUp() error {
 // address.
 //
 // The source goes along with each message (IPV6_PKTINFO, RFC 3542 section
-// 6.1): the kernel then checks it in the same call and refuses one that is gone
-// or tentative with EINVAL. Without it, a link-local address that became
-// tentative after we read it would make the call succeed and nothing leave.
+// 6.1), so that the kernel chooses no other: left alone it takes a global
+// address while the link-local one is tentative. And it checks what it is given
+// in the same call: a source that went away or became tentative after we read
+// it is refused with EINVAL.
 func (s *socket) send(message []byte, from device) error {
 	control := unix.PktInfo6(&unix.Inet6Pktinfo{
 		Addr:    from.linkLocal.As16(),

@@ -1,0 +1,99 @@
+package ndsend
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+func TestReasonOf(t *testing.T) {
+	source := netip.MustParseAddr("fe80::1")
+	for _, c := range []struct {
+		err  error
+		want Reason
+	}{
+		{nil, ""},
+		{ErrNotReady, ReasonNotReady},
+		{ErrTentative, ReasonNotReady},
+		{errDown, ReasonNotReady},
+		{ErrNoInterface, ReasonNoInterface},
+		{fmt.Errorf("%w: %w", ErrNamespace, fs.ErrNotExist), ReasonNamespace},
+		{fmt.Errorf("%w: %w", ErrNamespace, unix.EPERM), ReasonPermission},
+		{ErrCongested, ReasonCongested},
+		{ErrPermission, ReasonPermission},
+		{ErrFiltered, ReasonFiltered},
+		{ErrBadTarget, ReasonBadTarget},
+		{ErrLinkType, ReasonLinkType},
+		{errors.New("x"), ReasonOther},
+		{sendError(unix.ENOBUFS, source), ReasonCongested},
+		{sendError(unix.EAGAIN, source), ReasonCongested},
+		{sendError(unix.ENODEV, source), ReasonNoInterface},
+		{sendError(unix.ENETDOWN, source), ReasonNotReady},
+		{sendError(unix.EINVAL, source), ReasonNotReady},
+		{sendError(unix.EPERM, source), ReasonFiltered},
+		{sendError(unix.EMSGSIZE, source), ReasonOther},
+		{sendError(nil, source), ""},
+		{fmt.Errorf("interface x: %w", fmt.Errorf("announce: %w", ErrNoInterface)), ReasonNoInterface},
+	} {
+		if got := ReasonOf(c.err); got != c.want {
+			t.Errorf("ReasonOf(%v) = %q, want %q", c.err, got, c.want)
+		}
+	}
+}
+
+func TestSummaryNamesTheLast(t *testing.T) {
+	first, last := errors.New("first"), fmt.Errorf("last: %w", ErrNotReady)
+	for _, c := range []struct {
+		failures []error
+		want     string
+	}{
+		{nil, "<nil>"},
+		{[]error{last}, "last: the interface is not ready"},
+		{[]error{first, first, last}, "last: the interface is not ready (and 2 more failures)"},
+	} {
+		if got := fmt.Sprint(summary(c.failures)); got != c.want {
+			t.Errorf("summary %q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestChooseLinkLocal(t *testing.T) {
+	addr := func(text string, flags int) netlink.Addr {
+		return netlink.Addr{IPNet: &net.IPNet{IP: net.ParseIP(text), Mask: net.CIDRMask(64, 128)}, Flags: flags}
+	}
+	const permanent = unix.IFA_F_PERMANENT
+	for _, c := range []struct {
+		name  string
+		addrs []netlink.Addr
+		want  string
+		err   error
+	}{
+		{name: "none", err: errNoLinkLocal},
+		{name: "global only", addrs: []netlink.Addr{addr("2001:db8::1", permanent)}, err: errNoLinkLocal},
+		{name: "IPv4 link-local", addrs: []netlink.Addr{addr("169.254.0.1", permanent)}, err: errNoLinkLocal},
+		{name: "one", addrs: []netlink.Addr{addr("2001:db8::1", permanent), addr("fe80::2", permanent)}, want: "fe80::2"},
+		{name: "lowest", addrs: []netlink.Addr{addr("fe80::9", permanent), addr("fe80::2", permanent), addr("fe80::3", permanent)}, want: "fe80::2"},
+		{name: "tentative", addrs: []netlink.Addr{addr("fe80::2", permanent|unix.IFA_F_TENTATIVE)}, err: ErrTentative},
+		{name: "optimistic", addrs: []netlink.Addr{addr("fe80::2", unix.IFA_F_TENTATIVE|unix.IFA_F_OPTIMISTIC)}, err: ErrTentative},
+		{name: "lowest is tentative", addrs: []netlink.Addr{addr("fe80::2", unix.IFA_F_TENTATIVE), addr("fe80::3", permanent)}, want: "fe80::3"},
+		{name: "failed", addrs: []netlink.Addr{addr("fe80::2", unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED)}, err: errDADFailed},
+		{name: "failed and tentative", addrs: []netlink.Addr{addr("fe80::3", unix.IFA_F_TENTATIVE), addr("fe80::2", unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED)}, err: ErrTentative},
+		{name: "no prefix", addrs: []netlink.Addr{{}}, err: errNoLinkLocal},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := chooseLinkLocal(c.addrs)
+			if !errors.Is(err, c.err) {
+				t.Fatalf("error %v, want %v", err, c.err)
+			}
+			if c.want != "" && got != netip.MustParseAddr(c.want) {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
