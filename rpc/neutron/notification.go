@@ -1,0 +1,101 @@
+package neutron
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"neutron-ndp-proxy-agent/rpc/amqp"
+	"neutron-ndp-proxy-agent/rpc/oslo"
+)
+
+// decodeNotification turns a message to the L3 agent into an event. Methods
+// that say nothing about routers or NDP proxies give none (nil, nil), such as
+// fipnamespace_delete_on_ext_net or add_arp_entry.
+func decodeNotification(r *oslo.Request, h Header) (Event, error) {
+	fail := func(err error) (Event, error) {
+		return nil, fmt.Errorf("%s: %w", amqp.Clean(r.Method), err)
+	}
+	switch r.Method {
+	case "routers_updated":
+		var a struct {
+			Routers json.RawMessage `json:"routers"`
+		}
+		if err := decode(r.Args, &a); err != nil {
+			return fail(err)
+		}
+		l, err := ids(a.Routers, "routers")
+		if err != nil {
+			return fail(err)
+		}
+		return RoutersUpdated{Header: h, IDs: l}, nil
+
+	case "router_added_to_agent":
+		var a struct {
+			Payload json.RawMessage `json:"payload"`
+		}
+		if err := decode(r.Args, &a); err != nil {
+			return fail(err)
+		}
+		l, err := ids(a.Payload, "payload")
+		if err != nil {
+			return fail(err)
+		}
+		return RouterAdded{Header: h, IDs: l}, nil
+
+	case "router_removed_from_agent":
+		var a struct {
+			Payload struct {
+				RouterID string `json:"router_id"`
+			} `json:"payload"`
+		}
+		if err := decode(r.Args, &a); err != nil {
+			return fail(err)
+		}
+		if err := checkID(a.Payload.RouterID); err != nil {
+			return fail(fmt.Errorf("payload: router_id: %w", err))
+		}
+		return RouterRemoved{Header: h, ID: a.Payload.RouterID}, nil
+
+	case "router_deleted":
+		var a struct {
+			RouterID string `json:"router_id"`
+		}
+		if err := decode(r.Args, &a); err != nil {
+			return fail(err)
+		}
+		if err := checkID(a.RouterID); err != nil {
+			return fail(fmt.Errorf("router_id: %w", err))
+		}
+		return RouterDeleted{Header: h, ID: a.RouterID}, nil
+
+	case "push":
+		e, err := decodePush(r.Args, h)
+		if err != nil {
+			return fail(err)
+		}
+		return e, nil
+	}
+	return nil, nil
+}
+
+// decodePush decodes the push of changed versioned objects.
+func decodePush(args json.RawMessage, h Header) (Event, error) {
+	var a struct {
+		EventType string          `json:"event_type"`
+		Resources json.RawMessage `json:"resource_list"`
+	}
+	if err := decode(args, &a); err != nil {
+		return nil, err
+	}
+	kind := ChangeKind(a.EventType)
+	switch kind {
+	case Created, Updated, Deleted:
+	default:
+		return nil, fmt.Errorf("event_type %q is none we know", amqp.Clean(a.EventType))
+	}
+	proxies, bad, err := decodeProxies(a.Resources, "resource_list")
+	if err != nil {
+		return nil, err
+	}
+	return ProxiesPushed{Header: h, Kind: kind, Proxies: proxies, Malformed: bad}, nil
+}
