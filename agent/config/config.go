@@ -22,7 +22,8 @@ const (
 // Config is everything the daemon was told, validated and with defaults filled
 // in. It holds secrets only as [Secret], so printing or logging it is safe.
 type Config struct {
-	Files []string // the files that were read, in order of rising precedence
+	Files   []string          // the files that were read, in order of rising precedence
+	Origins map[string]string // "[group] option" -> "file:line"; options at their default are absent
 
 	Host            string // [DEFAULT] host: what Neutron calls this machine
 	AgentMode       string // one of the Mode constants
@@ -34,7 +35,7 @@ type Config struct {
 	Extensions         []string      // [agent] extensions of the L3 agent beside us
 
 	Log       Log
-	Transport Transport // zero when NDPProxy.Source is SourceFile and no transport_url is set
+	Transport Transport // zero unless NDPProxy.Source is SourceNeutron
 	Rabbit    Rabbit    // [oslo_messaging_rabbit], overridden by transport_url's query
 	NDPProxy  NDPProxy  // [ndp_proxy], ours
 }

@@ -1,0 +1,3 @@
+package config
+
+//go:generate go run ./internal/gensample ../../configs/ndp_proxy_agent.ini

@@ -1,0 +1,104 @@
+package config
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	groupNDPProxy = "ndp_proxy"
+	since01       = "0.1"
+)
+
+// ndpProxyRows is [ndp_proxy]: the only place where an option of ours is
+// described. After a change: go generate ./agent/config.
+func ndpProxyRows() []row {
+	ours := func(o Option, field func(*NDPProxy) any) row {
+		o.Group = groupNDPProxy
+		return row{Option: o, field: func(t *target) any { return field(&t.NDPProxy) }}
+	}
+	netns := ours(Option{
+		Name: "netns_dir", Kind: Path, Default: "/run/netns", Since: since01,
+		Help: "Where the network namespaces are mounted, as `ip netns` and Neutron do it.",
+	}, func(c *NDPProxy) any { return &c.NetnsDir })
+	netns.nonEmpty = true
+
+	table := ours(Option{
+		Name: "table", Kind: String, Default: "neutron_ndp_proxy", Since: since01,
+		Help: "Name of the nftables table (family ip6) that the daemon keeps in each namespace it works on. " +
+			"The table is the daemon's own: whatever else is in it is removed.",
+	}, func(c *NDPProxy) any { return &c.Table })
+	table.pattern = `[A-Za-z_][A-Za-z0-9_.-]{0,63}`
+	table.shape = "a letter or _, then at most 63 letters, digits, '_', '.' or '-'"
+
+	return []row{
+		ours(Option{
+			Name: "source", Kind: Choice, Default: SourceNeutron, Since: since01,
+			Choices: []ChoiceOption{
+				{SourceNeutron, "ask neutron-server over RabbitMQ and listen to what it tells the L3 agent"},
+				{SourceFile, "read source_file; neither Neutron nor RabbitMQ is needed"},
+			},
+			Help: "Where the published addresses come from.",
+		}, func(c *NDPProxy) any { return &c.Source }),
+		ours(Option{
+			Name: "source_file", Kind: Path, Default: "/etc/neutron/ndp_proxy.yaml", Since: since01,
+			Help: "The file that lists namespaces, devices, subnets and addresses. " +
+				"It is used only with source = file, and watched for change.",
+		}, func(c *NDPProxy) any { return &c.SourceFile }),
+		ours(Option{
+			Name: "audit_interval", Kind: Int, Unit: time.Second, Default: "60", Since: since01,
+			Range: &Range{5, 3600},
+			Help: "Kernel and server are compared at least this often; the actual interval is a little shorter, at random. " +
+				"It is the longest time for which an address stays published after its port was deleted, of which " +
+				"neutron-server tells nobody.",
+		}, func(c *NDPProxy) any { return &c.AuditInterval }),
+		ours(Option{
+			Name: "full_sync_interval", Kind: Int, Unit: time.Second, Default: "600", Since: since01,
+			Range: &Range{0, 86400},
+			Help: "How often all routers of this host are asked for again although no message said that they changed. " +
+				"0 asks for all of them only after a reconnect.",
+		}, func(c *NDPProxy) any { return &c.FullSyncInterval }),
+		ours(Option{
+			Name: "sync_chunk_size", Kind: Int, Default: "64", Since: since01,
+			Range: &Range{1, 1024},
+			Help: "How many routers are asked for in one call. It halves by itself when neutron-server does not answer in " +
+				"time (rpc_response_timeout).",
+		}, func(c *NDPProxy) any { return &c.SyncChunkSize }),
+		ours(Option{
+			Name: "workers", Kind: Int, Default: "4", Since: since01,
+			Range: &Range{1, 64},
+			Help:  "How many namespaces are worked on at the same time.",
+		}, func(c *NDPProxy) any { return &c.Workers }),
+		ours(Option{
+			Name: "proxy_delay", Kind: Int, Unit: time.Millisecond, Default: "0", Since: since01,
+			Range: &Range{-1, 10000},
+			Help: "The sysctl net.ipv6.neigh.<device>.proxy_delay of the devices that answer: the kernel waits a random time " +
+				"up to this before it answers for a published address. The kernel's own default is 800. " +
+				"-1 leaves the sysctl alone.",
+		}, func(c *NDPProxy) any { return &c.ProxyDelay }),
+		ours(Option{
+			Name: "announce", Kind: Bool, Default: "true", Since: since01,
+			Help: "Send unsolicited neighbour advertisements for addresses that became answerable here, so that upstream " +
+				"routers forget where the address was before.",
+		}, func(c *NDPProxy) any { return &c.Announce }),
+		ours(Option{
+			Name: "announce_router_flag", Kind: Bool, Default: "false", Since: since01,
+			Help: "Set the Router flag in the advertisements. It marks the published address itself as a router in the " +
+				"receiver's neighbour cache, which an instance is not (RFC 4861, section 4.4).",
+		}, func(c *NDPProxy) any { return &c.AnnounceRouterFlag }),
+		netns,
+		ours(Option{
+			Name: "protocol", Kind: Int, Default: "110", Since: since01,
+			Range: &Range{5, math.MaxUint8},
+			Help: "The protocol number that marks the neighbour entries made by the daemon: `ip -6 neigh show proxy proto 110` " +
+				"lists them. Entries with another number, or none, are never touched.",
+		}, func(c *NDPProxy) any { return &c.Protocol }),
+		table,
+		ours(Option{
+			Name: "queue_expires", Kind: Int, Unit: time.Second, Default: "1800", Since: since01,
+			Range: &Range{60, 604800},
+			Help: "RabbitMQ deletes the daemon's queues when nobody has consumed from them for this long (x-expires). " +
+				"Until then they keep the fanout exchanges alive while the daemon is stopped.",
+		}, func(c *NDPProxy) any { return &c.QueueExpires }),
+	}
+}
