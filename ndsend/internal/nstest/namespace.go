@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -216,4 +217,18 @@ func command(t testing.TB, name string, args ...string) string {
 		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
 	}
 	return string(out)
+}
+
+// HasDevice tells whether a device of the name exists.
+func (n *Namespace) HasDevice(device string) bool {
+	n.t.Helper()
+	var links []struct {
+		Name string `json:"ifname"`
+	}
+	n.json(&links, "link", "show")
+	return slices.ContainsFunc(links, func(l struct {
+		Name string `json:"ifname"`
+	}) bool {
+		return l.Name == device
+	})
 }
