@@ -64,16 +64,22 @@ func decode(raw json.RawMessage, into any) error {
 	return nil
 }
 
-// list is a JSON array whose elements are decoded one by one, or null.
+// list is a JSON array whose elements are decoded one by one. Null is none: an
+// answer of null would look like "all of them are gone".
 func list(raw json.RawMessage, what string) ([]json.RawMessage, error) {
 	var l []json.RawMessage
-	if len(raw) == 0 {
-		return nil, nil
-	}
-	if err := json.Unmarshal(raw, &l); err != nil {
+	if err := json.Unmarshal(raw, &l); err != nil || l == nil {
 		return nil, fmt.Errorf("%s is not a list", what)
 	}
 	return l, nil
+}
+
+// optionalList is a list that may be null or missing.
+func optionalList(raw json.RawMessage, what string) ([]json.RawMessage, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, nil
+	}
+	return list(raw, what)
 }
 
 // ids decodes a list of identifiers, all of which must be good: they come

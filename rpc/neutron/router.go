@@ -105,7 +105,7 @@ func decodeRouter(raw json.RawMessage) (Router, error) {
 		{"_snat_router_interfaces", w.SNATInterfaces, &r.SNATInterfaces},
 		{"_floatingip_agent_interfaces", w.FIPAgent, &r.FloatingIPAgentInterfaces},
 	} {
-		elems, err := list(l.raw, l.what)
+		elems, err := optionalList(l.raw, l.what)
 		if err != nil {
 			return Router{}, fmt.Errorf("router %s: %w", w.ID, err)
 		}
