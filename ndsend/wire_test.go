@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"neutron-ndp-proxy-agent/ndsend/internal/nstest"
 )
@@ -202,5 +204,32 @@ func sendWithoutOverride(t *testing.T, n *nstest.Namespace, device string, targe
 	message[4] &^= 0x20
 	if err := s.socket.send(message, from); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What we announce is for others: our own cache, which may know the address as
+// a neighbour, and our socket's receive queue stay as they are.
+func TestNothingComesBack(t *testing.T) {
+	ours, upstream := nstest.New(t), nstest.New(t)
+	nstest.Link(t, ours, "qg-1", upstream, "up0")
+	const theirMAC = "02:00:00:00:00:bb"
+	ours.IP("neigh", "replace", testTarget.String(), "lladdr", theirMAC, "dev", "qg-1", "nud", "reachable")
+	s, err := Open(Config{Interface: "qg-1", Enter: ours.Enter})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Send(t.Context(), []netip.Addr{testTarget}); err != nil {
+		t.Fatal(err)
+	}
+	capture := ours.Capture("qg-1")
+	other := netip.MustParseAddr("2001:db8:0:1::6")
+	send(t, upstream, "up0", other)
+	capture.Want(other) // it reached us
+	if got := ours.Neighbour("qg-1", testTarget); got.MAC != theirMAC || got.State[0] != "REACHABLE" {
+		t.Errorf("our own cache has %q, want it as it was", got.Raw)
+	}
+	if n, _, err := unix.Recvfrom(s.socket.fd, make([]byte, 64), unix.MSG_DONTWAIT); !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("%d bytes in the receive queue, error %v, want %v", n, err, unix.EAGAIN)
 	}
 }

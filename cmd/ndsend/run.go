@@ -34,27 +34,30 @@ Neighbor Advertisement.
        ndsend --help | --version
 `
 
+// sender announces target on the device; send is the one.
+type sender func(ctx context.Context, target netip.Addr, device string) error
+
 // run is the whole command. It prints nothing when the advertisement was sent.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, send sender) int {
 	// With two arguments nothing is an option: neither can begin with a dash
-	// and be valid, and vzctl's program knows no options.
+	// and be of use, and vzctl's program knows no options.
 	if len(args) == 1 {
 		switch args[0] {
 		case "-h", "--help":
-			return print(stdout, usage, exitSent)
+			return finish(stdout, usage, exitSent)
 		case "--version":
-			return print(stdout, fmt.Sprintf("ndsend %s\n", buildinfo.Get()), exitSent)
+			return finish(stdout, fmt.Sprintf("ndsend %s\n", buildinfo.Get()), exitSent)
 		}
 	}
 	if len(args) != 2 {
-		return print(stdout, usage, exitUsage)
+		return finish(stdout, usage, exitUsage)
 	}
 	target, err := ndsend.ParseTarget(args[0])
 	if err != nil {
-		return fail(stderr, err, exitBadAddress)
+		return finish(stderr, fmt.Sprintf("ndsend: %v\n", err), exitBadAddress)
 	}
 	if err := send(ctx, target, args[1]); err != nil {
-		return fail(stderr, err, exitSystem)
+		return finish(stderr, fmt.Sprintf("ndsend: %v\n", err), exitSystem)
 	}
 	return exitSent
 }
@@ -73,14 +76,10 @@ func send(ctx context.Context, target netip.Addr, device string) error {
 	}
 }
 
-// print ends the command with a text; one that nobody can read is a system error.
-func print(w io.Writer, text string, code int) int {
+// finish ends the command with a text; one that nobody can get is a system error.
+func finish(w io.Writer, text string, code int) int {
 	if _, err := io.WriteString(w, text); err != nil {
 		return exitSystem
 	}
 	return code
-}
-
-func fail(stderr io.Writer, err error, code int) int {
-	return print(stderr, fmt.Sprintf("ndsend: %v\n", err), code)
 }
