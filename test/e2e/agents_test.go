@@ -1,0 +1,52 @@
+//go:build lab
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"neutron-ndp-proxy-agent/test/lab"
+)
+
+// TestAgentList: `openstack network agent list` shows our agent alive, `show` its configurations.
+func TestAgentList(t *testing.T) {
+	w := setup(t)
+	w.daemon(lab.DaemonConfig{})
+	w.reachable(5 * time.Second)
+
+	var id string
+	w.await(15*time.Second, "the agent alive in the list", func() bool {
+		var agents []map[string]any
+		w.must(json.Unmarshal([]byte(w.openstack("network", "agent", "list", "-f", "json")), &agents))
+		i := slices.IndexFunc(agents, func(a map[string]any) bool {
+			return a["Agent Type"] == "NDP proxy agent" && a["Host"] == lab.Host && a["Alive"] == true
+		})
+		if i >= 0 {
+			id = fmt.Sprint(agents[i]["ID"])
+		}
+		return i >= 0
+	})
+	// the counts follow with the periodic report if the first was sent before the first sync
+	want := map[string]string{
+		"extensions": "[ndp_proxy]", "agent_mode": "legacy", "routers": "1", "proxies": "1", "pending": "0", "failed": "0",
+	}
+	var got map[string]string
+	w.await(45*time.Second, fmt.Sprintf("configurations %v", want), func() bool {
+		var agent map[string]any
+		w.must(json.Unmarshal([]byte(w.openstack("network", "agent", "show", id, "-f", "json")), &agent))
+		if agent["binary"] != "neutron-ndp-proxy-agent" {
+			t.Fatalf("binary %v", agent["binary"])
+		}
+		configurations, _ := agent["configuration"].(map[string]any)
+		got = map[string]string{}
+		for key := range want {
+			got[key] = fmt.Sprint(configurations[key])
+		}
+		return fmt.Sprint(got) == fmt.Sprint(want)
+	})
+	t.Logf("configurations: %v", got)
+}
