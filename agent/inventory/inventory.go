@@ -89,8 +89,9 @@ func (i *Inventory) entry(id string) Entry {
 type Counts struct {
 	// Routers on this host, and those of them with NDP proxying enabled.
 	Routers, Enabled int
-	// Proxies of all routers on this host.
-	Proxies int
+	// Proxies of all routers on this host, and those of them that belong to
+	// enabled routers which meet no external network here.
+	Proxies, Unserved int
 }
 
 // Counts returns the totals.
@@ -103,6 +104,9 @@ func (i *Inventory) Counts() Counts {
 			c.Enabled++
 		}
 		c.Proxies += len(i.proxies[id])
+		if r.Enabled && len(r.External) == 0 {
+			c.Unserved += len(i.proxies[id])
+		}
 	}
 	return c
 }

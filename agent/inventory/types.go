@@ -19,8 +19,8 @@ type Router struct {
 	External []Attachment
 	// Subnets are the IPv6 subnets on the router's internal ports.
 	Subnets []Subnet
-	// Unsupported, when not empty, says why this kind of router is left
-	// alone on this host although it is enabled.
+	// Unsupported, when not empty, says why a router of this kind has no
+	// External here although it has a gateway.
 	Unsupported string
 }
 
