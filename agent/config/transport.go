@@ -21,9 +21,9 @@ func (e Endpoint) String() string {
 	return net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
 }
 
-// String is the URL with the passwords redacted, and with them whatever may be
-// part of a password that was not escaped: a virtual host with an @ in it, and
-// users that differ from host to host.
+// String is the URL with the passwords redacted, and with them users that
+// differ from host to host: a comma in a password that was not escaped makes
+// its second half a user.
 func (t Transport) String() string {
 	hosts := make([]string, len(t.Hosts))
 	for i, h := range t.Hosts {
@@ -33,11 +33,7 @@ func (t Transport) String() string {
 		}
 		hosts[i] = user + ":" + redacted + "@" + h.String()
 	}
-	vhost := url.PathEscape(t.VHost)
-	if strings.Contains(t.VHost, "@") {
-		vhost = redacted
-	}
-	return "rabbit://" + strings.Join(hosts, ",") + "/" + vhost
+	return "rabbit://" + strings.Join(hosts, ",") + "/" + url.PathEscape(t.VHost)
 }
 
 // parsedURL is a transport_url taken apart.
@@ -87,8 +83,10 @@ func parseTransportURL(raw string) (parsedURL, error) {
 	hosts, tail := rest[:end], rest[end:]
 	tail, fragment, hasFragment := strings.Cut(tail, "#")
 	path, query, _ := strings.Cut(tail, "?")
-	if strings.Contains(query+fragment, "@") || (strings.Contains(path, "@") && !strings.Contains(hosts, "@")) {
-		return p, errors.New("has an @ behind the hosts: in a user or password, write / as %2F, ? as %3F and # as %23")
+	// oslo.messaging would accept this, take a piece of the password for a host
+	// or virtual host, and log it.
+	if strings.Contains(tail+fragment, "@") {
+		return p, errors.New("has an @ behind the hosts: in a user or password, write / as %2F, ? as %3F and # as %23; in a virtual host, @ as %40")
 	}
 	if hasFragment {
 		p.warnings = append(p.warnings, "what follows the # is ignored; in a user or password, write # as %23")
