@@ -1,0 +1,253 @@
+package dataplane
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"neutron-ndp-proxy-agent/dataplane/filter"
+)
+
+// delayStep is how finely proxy_delay is compared: the kernel rounds up to its
+// own clock, whose ticks are up to this long.
+const delayStep = 10 * time.Millisecond
+
+// Diff returns what has to be written so that the namespace looks as wanted.
+// It is pure, and empty when nothing has to be written, so that applying twice
+// writes nothing. What is ours and not wanted goes: entries with our mark on
+// any device, proxy_ndp and a changed proxy_delay on devices that our table
+// names, and with the last device the table.
+func Diff(want State, have Observation) Changes {
+	want, failures := valid(want)
+	c := Changes{Namespace: have.Namespace, ID: have.ID, Failures: failures, Drift: map[Kind]int{}}
+	d := differ{want: want, have: have, changes: &c, byDevice: map[string][]Proxy{}}
+	for _, p := range have.Proxies {
+		d.byDevice[p.Device] = append(d.byDevice[p.Device], p)
+	}
+	target := d.target()
+	d.filter(target)
+	for _, name := range d.names() {
+		d.device(name)
+	}
+	return c
+}
+
+type differ struct {
+	want     State
+	have     Observation
+	changes  *Changes
+	byDevice map[string][]Proxy
+}
+
+// names are all devices that concern us: wanted, named by our table, or with
+// entries of ours.
+func (d *differ) names() []string {
+	set := map[string]bool{}
+	for _, w := range d.want.Devices {
+		set[w.Name] = true
+	}
+	for _, f := range d.have.Filter.Devices {
+		set[f.Name] = true
+	}
+	for _, p := range d.have.Proxies {
+		if p.Ours {
+			set[p.Device] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// target is the filter's content as wanted.
+func (d *differ) target() filter.Content {
+	var c filter.Content
+	for _, w := range d.want.Devices {
+		c.Devices = append(c.Devices, filter.Device{
+			Name: w.Name, LinkLocal: w.LinkLocal, Published: w.Published,
+			Guarded: filter.Canonical(w.Guarded), OriginalDelay: d.originalDelay(w),
+		})
+	}
+	return c
+}
+
+// recorded is the original delay that the kernel's record, or else this
+// process, remembers of a device.
+func (d *differ) recorded(device string) time.Duration {
+	if f, ok := d.have.Filter.Device(device); ok && f.Record.OriginalDelay != filter.NoDelay {
+		return f.Record.OriginalDelay
+	}
+	if b, ok := d.have.Baseline.Devices[device]; ok {
+		return b.OriginalDelay
+	}
+	return filter.NoDelay
+}
+
+// originalDelay is what the record should remember: what it did, or the
+// present value when we are about to change it for the first time.
+func (d *differ) originalDelay(w Device) time.Duration {
+	i, exists := d.have.Interface(w.Name)
+	exists = exists && i.IPv6 && i.ProxyDelay >= 0
+	old := d.recorded(w.Name)
+	switch {
+	case w.ProxyDelay == LeaveProxyDelay && exists:
+		return filter.NoDelay // put back in the same Apply
+	case old != filter.NoDelay:
+		return old
+	case exists && w.ProxyDelay != LeaveProxyDelay && !sameDelay(i.ProxyDelay, w.ProxyDelay):
+		return i.ProxyDelay
+	}
+	return filter.NoDelay
+}
+
+func sameDelay(have, want time.Duration) bool {
+	return have.Truncate(delayStep) == want.Truncate(delayStep)
+}
+
+// filter decides between no change, a difference, and writing the table whole.
+func (d *differ) filter(target filter.Content) {
+	found := d.have.Filter
+	f := &d.changes.Filter
+	if found.Holds(target) {
+		return
+	}
+	d.filterDrift()
+	if len(target.Devices) == 0 {
+		f.Close = &target
+		return
+	}
+	// A device whose record is the wanted one has the wanted content, dumped
+	// or not.
+	found.Devices = slices.Clone(found.Devices)
+	found.Fill(target)
+	base, known := found.Content()
+	if !found.Present || !known {
+		if found.Present {
+			f.Reason = found.Problem
+			if f.Reason == "" {
+				f.Reason = "content unknown"
+			}
+		}
+		f.Open = &target
+		return
+	}
+	f.Base = &base
+	union := base.Union(target)
+	if !union.Equal(base) || !found.Holds(base) {
+		f.Open = &union
+	}
+	if !union.Equal(target) {
+		f.Close = &target
+	}
+}
+
+// filterDrift counts a table that is not what was written to it.
+func (d *differ) filterDrift() {
+	found := d.have.Filter
+	drifted := found.Problem != "" || slices.ContainsFunc(found.Devices, filter.FoundDevice.Tampered)
+	if b := d.have.Baseline.Filter; b != nil && !found.Holds(*b) {
+		drifted = true
+	}
+	if drifted {
+		d.changes.Drift[KindFilter]++
+	}
+}
+
+func (d *differ) device(name string) {
+	want, wanted := d.want.Device(name)
+	i, exists := d.have.Interface(name)
+	if !exists || !i.IPv6 {
+		if wanted {
+			err := ErrDeviceGone
+			if exists {
+				err = fmt.Errorf("%w: it has no IPv6 side (MTU below 1280)", ErrDeviceGone)
+			}
+			d.changes.Failures = append(d.changes.Failures, Failure{Device: name, Op: opDevice, Err: err})
+		}
+		return
+	}
+	_, managed := d.have.Filter.Device(name)
+	c := DeviceChange{Device: name, Index: i.Index, Answers: wanted && want.Answer}
+	// Without our table's word the sysctl may be anybody's.
+	if (wanted || managed) && i.ProxyNDP != c.Answers {
+		c.Answer = Off
+		if c.Answers {
+			c.Answer = On
+		}
+	}
+	delay := want.ProxyDelay
+	if !wanted || delay == LeaveProxyDelay {
+		delay = d.recorded(name) // or NoDelay: nothing to put back
+	} else {
+		delay = delay.Truncate(delayStep)
+	}
+	if delay != filter.NoDelay && i.ProxyDelay >= 0 && !sameDelay(i.ProxyDelay, delay) {
+		c.Delay = &delay
+	}
+	d.entries(&c, want)
+	if !c.empty() {
+		d.drift(c, i)
+		d.changes.Devices = append(d.changes.Devices, c)
+	}
+}
+
+func (d *differ) entries(c *DeviceChange, want Device) {
+	have := make(map[netip.Addr]Proxy, len(d.byDevice[c.Device]))
+	for _, p := range d.byDevice[c.Device] {
+		have[p.Addr] = p
+	}
+	for _, a := range want.Published {
+		p, ok := have[a]
+		switch {
+		case !ok:
+			c.Set = append(c.Set, a)
+		case !p.Ours || p.Router:
+			c.Adopt = append(c.Adopt, a)
+		case c.Answer != Keep:
+			c.Kept = append(c.Kept, a)
+		}
+		delete(have, a)
+	}
+	for a, p := range have {
+		if p.Ours {
+			c.Delete = append(c.Delete, a)
+		}
+	}
+	slices.SortFunc(c.Delete, netip.Addr.Compare)
+}
+
+// drift counts what this process knows to have been as it wants it again.
+func (d *differ) drift(c DeviceChange, i Interface) {
+	b, ok := d.have.Baseline.Devices[c.Device]
+	if !ok || b.Index != i.Index {
+		return
+	}
+	was := func(a netip.Addr) bool {
+		_, found := slices.BinarySearchFunc(b.Marked, a, netip.Addr.Compare)
+		return found
+	}
+	n := 0
+	for _, a := range slices.Concat(c.Set, c.Adopt) {
+		if was(a) {
+			n++
+		}
+	}
+	for _, a := range c.Delete {
+		if !was(a) {
+			n++
+		}
+	}
+	if n > 0 {
+		d.changes.Drift[KindEntry] += n
+	}
+	n = 0
+	if c.Answer != Keep && b.ProxyNDP != i.ProxyNDP {
+		n++
+	}
+	if c.Delay != nil && !sameDelay(b.ProxyDelay, i.ProxyDelay) {
+		n++
+	}
+	if n > 0 {
+		d.changes.Drift[KindSysctl] += n
+	}
+}

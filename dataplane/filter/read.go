@@ -1,0 +1,332 @@
+package filter
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/nftables/userdata"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	readTimeout  = 30 * time.Second
+	readAttempts = 8
+	readPause    = 2 * time.Millisecond
+	// The kernel grows the parts of a dump with the reader's buffer, up to
+	// 32 KiB: fewer parts, and less of the quadratic cost of set dumps.
+	readBufferSize = 64 << 10
+
+	setCount = 20 // NFTA_SET_COUNT, Linux 6.16
+
+	nfAccept = 1 // NF_ACCEPT (linux/netfilter.h)
+)
+
+var errInterrupted = errors.New("nftables dump was interrupted by a change, again and again")
+
+// Read returns what the kernel has. The published sets are dumped only with
+// deep, and only up to [DeepLimit] elements; guarded sets are small and always
+// read. A table that does not exist is no error.
+func Read(ctx context.Context, fd int, table string, deep bool) (Found, error) {
+	r, err := newReader(ctx, fd, table)
+	if err != nil {
+		return Found{}, err
+	}
+	defer r.close()
+	for attempt := 1; ; attempt++ {
+		f, err := r.read(deep)
+		// Any transaction in the namespace, Neutron's too, interrupts a dump.
+		if !errors.Is(err, errInterrupted) || attempt == readAttempts {
+			if err != nil {
+				return Found{}, fmt.Errorf("read nftables table %s: %w", table, err)
+			}
+			return f, nil
+		}
+		select {
+		case <-ctx.Done():
+			return Found{}, ctx.Err()
+		case <-time.After(time.Duration(attempt) * readPause):
+		}
+	}
+}
+
+// Present reports whether the table exists.
+func Present(ctx context.Context, fd int, table string) (bool, error) {
+	r, err := newReader(ctx, fd, table)
+	if err != nil {
+		return false, err
+	}
+	defer r.close()
+	attrs, err := r.get(unix.NFT_MSG_GETTABLE, r.named(unix.NFTA_TABLE_NAME, table))
+	if err != nil {
+		return false, fmt.Errorf("read nftables table %s: %w", table, err)
+	}
+	return attrs != nil, nil
+}
+
+type reader struct {
+	nl    *netlink.Conn
+	table string
+}
+
+func newReader(ctx context.Context, fd int, table string) (*reader, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	nl, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: fd, MessageBufferSize: readBufferSize})
+	if err != nil {
+		return nil, fmt.Errorf("open nfnetlink socket: %w", err)
+	}
+	deadline := time.Now().Add(readTimeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	if err := nl.SetDeadline(deadline); err != nil {
+		_ = nl.Close() // the first error says more
+		return nil, fmt.Errorf("nfnetlink deadline: %w", err)
+	}
+	return &reader{nl: nl, table: table}, nil
+}
+
+func (r *reader) close() { _ = r.nl.Close() } // nothing is lost with a read-only socket
+
+func (r *reader) read(deep bool) (Found, error) {
+	attrs, err := r.get(unix.NFT_MSG_GETTABLE, r.named(unix.NFTA_TABLE_NAME, r.table))
+	if err != nil || attrs == nil {
+		return Found{}, err
+	}
+	f := Found{Present: true}
+	problem := func(format string, args ...any) {
+		if f.Problem == "" {
+			f.Problem = fmt.Sprintf(format, args...)
+		}
+	}
+	if attrs.uint32(unix.NFTA_TABLE_FLAGS) != 0 {
+		problem("table is dormant or owned by another program")
+	}
+	sets, err := r.sets()
+	if err != nil {
+		return Found{}, err
+	}
+	if _, ok := sets[setMeta]; !ok {
+		problem("set %s is missing", setMeta)
+	} else if f.Devices, err = r.meta(); err != nil {
+		return Found{}, err
+	}
+	for i := range f.Devices {
+		if err := r.device(&f.Devices[i], sets, deep, problem); err != nil {
+			return Found{}, err
+		}
+	}
+	if len(sets) != 1+2*len(f.Devices) && f.Problem == "" {
+		problem("table has %d sets, wrote %d", len(sets), 1+2*len(f.Devices))
+	}
+	return f, r.structure(f, problem)
+}
+
+// device completes what the meta set says of a device with its own sets.
+func (r *reader) device(d *FoundDevice, sets map[string]int, deep bool, problem func(string, ...any)) error {
+	published, guarded := setName("published", d.Name), setName("guarded", d.Name)
+	have, okPublished := sets[published]
+	_, okGuarded := sets[guarded]
+	if !okPublished || !okGuarded {
+		problem("sets of device %s are missing", d.Name)
+		return nil
+	}
+	bounds, err := r.elements(guarded)
+	if err != nil {
+		return err
+	}
+	d.Guarded = prefixesOf(bounds)
+	if got := (Device{Guarded: d.Guarded}).Record().Guarded; got != d.Record.Guarded {
+		problem("set %s is not what was written to it", guarded)
+	}
+	wrote := count(d.Record.Published)
+	if have != unknownCount && have != wrote {
+		problem("set %s has %d elements, wrote %d", published, have, wrote)
+	}
+	if !deep || wrote > DeepLimit || have > DeepLimit {
+		return nil
+	}
+	if bounds, err = r.elements(published); err != nil {
+		return err
+	}
+	d.Known = true
+	for _, b := range bounds {
+		d.Published = append(d.Published, b.addr)
+	}
+	return nil
+}
+
+// structure compares chains and rules with those that the records demand.
+func (r *reader) structure(f Found, problem func(string, ...any)) error {
+	want := map[string][]string{}
+	for _, d := range f.Devices {
+		want[chainForward] = append(want[chainForward], guardIdentity(d.Name))
+		if d.Record.LinkLocal != "none" {
+			want[chainPrerouting] = append(want[chainPrerouting], answerIdentity(d.Name, d.Record.LinkLocal))
+		}
+	}
+	for _, b := range baseChains() {
+		attrs, err := r.get(unix.NFT_MSG_GETCHAIN, append(r.named(unix.NFTA_CHAIN_TABLE, r.table), r.named(unix.NFTA_CHAIN_NAME, b.name)...))
+		if err != nil {
+			return err
+		}
+		if attrs == nil {
+			problem("chain %s is missing", b.name)
+			continue
+		}
+		hook := attrs.nested(unix.NFTA_CHAIN_HOOK)
+		if hook.uint32(unix.NFTA_HOOK_HOOKNUM) != b.hook || int32(hook.uint32(unix.NFTA_HOOK_PRIORITY)) != b.priority || // #nosec G115 -- the kernel's type
+			attrs.uint32(unix.NFTA_CHAIN_POLICY) != nfAccept || attrs.text(unix.NFTA_CHAIN_TYPE) != "filter" {
+			problem("chain %s has another hook, priority or policy", b.name)
+		}
+		have, err := r.rules(b.name)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(have, want[b.name]) {
+			problem("rules of chain %s are not those written: %q", b.name, have)
+		}
+	}
+	return nil
+}
+
+const unknownCount = -1
+
+// sets returns the number of elements of each set of the table, or
+// unknownCount where the kernel does not tell.
+func (r *reader) sets() (map[string]int, error) {
+	dumped, err := r.dump(unix.NFT_MSG_GETSET, r.named(unix.NFTA_SET_TABLE, r.table))
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]int, len(dumped))
+	for _, a := range dumped {
+		n := unknownCount
+		if _, ok := a[setCount]; ok {
+			n = int(a.uint32(setCount))
+		}
+		out[a.text(unix.NFTA_SET_NAME)] = n
+	}
+	return out, nil
+}
+
+func (r *reader) rules(chain string) ([]string, error) {
+	dumped, err := r.dump(unix.NFT_MSG_GETRULE, append(r.named(unix.NFTA_RULE_TABLE, r.table), r.named(unix.NFTA_RULE_CHAIN, chain)...))
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, a := range dumped {
+		out = append(out, commentOf(a[unix.NFTA_RULE_USERDATA]))
+	}
+	return out, nil
+}
+
+// meta returns the devices that the meta set names, sorted, with their records.
+func (r *reader) meta() ([]FoundDevice, error) {
+	var out []FoundDevice
+	err := r.eachElement(setMeta, func(key []byte, e attributes) {
+		name, _, _ := strings.Cut(string(key), "\x00")
+		out = append(out, FoundDevice{Name: name, Record: ParseRecord(commentOf(e[unix.NFTA_SET_ELEM_USERDATA]))})
+	})
+	slices.SortFunc(out, func(a, b FoundDevice) int { return cmp.Compare(a.Name, b.Name) })
+	return out, err
+}
+
+// elements returns a set's addresses, sorted, an end before a start.
+func (r *reader) elements(set string) ([]bound, error) {
+	var out []bound
+	err := r.eachElement(set, func(key []byte, e attributes) {
+		if a, ok := netip.AddrFromSlice(key); ok {
+			out = append(out, bound{a, e.uint32(unix.NFTA_SET_ELEM_FLAGS)&unix.NFT_SET_ELEM_INTERVAL_END != 0})
+		}
+	})
+	slices.SortFunc(out, func(a, b bound) int {
+		if c := a.addr.Compare(b.addr); c != 0 || a.end == b.end {
+			return c
+		}
+		if a.end {
+			return -1
+		}
+		return 1
+	})
+	return out, err
+}
+
+func (r *reader) eachElement(set string, yield func(key []byte, e attributes)) error {
+	request := append(r.named(unix.NFTA_SET_ELEM_LIST_TABLE, r.table), r.named(unix.NFTA_SET_ELEM_LIST_SET, set)...)
+	dumped, err := r.dump(unix.NFT_MSG_GETSETELEM, request)
+	if err != nil {
+		return err
+	}
+	for _, a := range dumped {
+		list, err := netlink.UnmarshalAttributes(a[unix.NFTA_SET_ELEM_LIST_ELEMENTS])
+		if err != nil {
+			return fmt.Errorf("elements of set %s: %w", set, err)
+		}
+		for _, item := range list {
+			e, err := parse(item.Data)
+			if err != nil {
+				return fmt.Errorf("element of set %s: %w", set, err)
+			}
+			yield(e.nested(unix.NFTA_SET_ELEM_KEY)[unix.NFTA_DATA_VALUE], e)
+		}
+	}
+	return nil
+}
+
+// commentOf returns the comment in user data as nft writes it: type, length,
+// text. Other programs' user data may be anything.
+func commentOf(data []byte) string {
+	const header = 2
+	for len(data) >= header && len(data) >= header+int(data[1]) {
+		kind, text := userdata.Type(data[0]), data[header:header+int(data[1])]
+		if kind == userdata.TypeComment { // the same number for rules and elements
+			return strings.TrimRight(string(text), "\x00")
+		}
+		data = data[header+int(data[1]):]
+	}
+	return ""
+}
+
+// attributes are netlink attributes by type; integers are big endian in
+// nfnetlink.
+type attributes map[uint16][]byte
+
+func parse(b []byte) (attributes, error) {
+	list, err := netlink.UnmarshalAttributes(b)
+	if err != nil {
+		return nil, err
+	}
+	out := make(attributes, len(list))
+	for _, a := range list {
+		out[a.Type&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER)] = a.Data
+	}
+	return out, nil
+}
+
+func (a attributes) uint32(kind uint16) uint32 {
+	if b := a[kind]; len(b) == 4 {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (a attributes) text(kind uint16) string { return strings.TrimRight(string(a[kind]), "\x00") }
+
+func (a attributes) nested(kind uint16) attributes {
+	n, err := parse(a[kind])
+	if err != nil {
+		return nil // reads as empty, which is not what we wrote
+	}
+	return n
+}
