@@ -110,10 +110,10 @@ func TestTentative(t *testing.T) {
 	if err := unix.Sendto(s.socket.fd, message, 0, to); !errors.Is(err, unix.EADDRNOTAVAIL) {
 		t.Errorf("without a source: error %v, want %v", err, unix.EADDRNOTAVAIL)
 	}
+	ours.IP("address", "add", "2001:db8::1/64", "dev", "qg-1", "nodad")
 	if err := s.socket.send(message, from); !errors.Is(err, ErrNotReady) {
 		t.Errorf("past the check: error %v, want %v", err, ErrNotReady)
 	}
-	ours.IP("address", "add", "2001:db8::1/64", "dev", "qg-1", "nodad")
 	if sent, err := s.Send(t.Context(), []netip.Addr{testTarget}); len(sent) != 0 || !errors.Is(err, ErrTentative) || !errors.Is(err, ErrNotReady) {
 		t.Errorf("sent %v, error %v, want %v", sent, err, ErrTentative)
 	}

@@ -63,11 +63,11 @@ func (s *socket) setUp() error {
 func (s *socket) send(message []byte, from device) error {
 	control := unix.PktInfo6(&unix.Inet6Pktinfo{
 		Addr:    from.linkLocal.As16(),
-		Ifindex: uint32(from.index), // #nosec G115 -- the kernel's indexes are positive int32
+		Ifindex: uint32(from.index),
 	})
 	to := &unix.SockaddrInet6{
 		Addr:   AllNodes().As16(),
-		ZoneId: uint32(from.index), // #nosec G115
+		ZoneId: uint32(from.index),
 	}
 	for {
 		_, err := unix.SendmsgN(s.fd, message, control, to, 0)

@@ -125,7 +125,6 @@ type Announcer struct {
 	running sync.WaitGroup
 
 	mu       sync.Mutex
-	closed   bool
 	workers  map[Target]*worker
 	counters Stats
 }
@@ -159,8 +158,8 @@ func (a *Announcer) Owe(target Target, addrs ...netip.Addr) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.counters.Rejected += uint64(len(addrs) - len(good)) // #nosec G115 -- never negative
-	if len(good) == 0 || a.closed || a.ctx.Err() != nil {
+	a.counters.Rejected += uint64(len(addrs) - len(good))
+	if len(good) == 0 || a.ctx.Err() != nil {
 		return
 	}
 	w := a.workers[target]
@@ -192,6 +191,19 @@ func (a *Announcer) Forget(target Target, addrs ...netip.Addr) {
 	}
 }
 
+// Drop takes back everything that is owed on the target: the device stopped
+// answering, or is no longer ours.
+func (a *Announcer) Drop(target Target) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w := a.workers[target]
+	if w == nil {
+		return
+	}
+	w.ledger.clear()
+	w.signal(w.kicked)
+}
+
 // Kick says that the target's device or namespace changed: what is owed there
 // is tried now, and the back-off starts anew.
 func (a *Announcer) Kick(target Target) {
@@ -205,10 +217,10 @@ func (a *Announcer) Kick(target Target) {
 // Close stops sending, waits for the burst that is being sent, and drops what
 // is still owed: the next run of the daemon observes, and owes again.
 func (a *Announcer) Close() {
+	// Under the lock, so that no Owe starts a worker once we wait for them.
 	a.mu.Lock()
-	a.closed = true
-	a.mu.Unlock()
 	a.cancel()
+	a.mu.Unlock()
 	a.running.Wait()
 }
 

@@ -93,6 +93,75 @@ func TestKickEndsThePause(t *testing.T) {
 	})
 }
 
+// Pauses are short again after a kick, after progress, and when what caused
+// them is forgotten.
+func TestBackoffStartsAnew(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		does func(*Announcer, *wire)
+	}{
+		{"kick", func(a *Announcer, _ *wire) { a.Kick(gateway) }},
+		{"progress", func(a *Announcer, w *wire) {
+			w.refuse[addr(1)] = ndsend.ErrCongested // and addr(2) leaves
+			w.set(gateway, nil)
+			time.Sleep(2 * time.Second)
+		}},
+		{"forget", func(a *Announcer, _ *wire) {
+			a.Forget(gateway, addr(1), addr(2))
+			time.Sleep(time.Millisecond)
+			a.Owe(gateway, addr(1))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWire()
+				w.set(gateway, notReady())
+				a := w.on(t)
+				a.Owe(gateway, several(1, 3)...)
+				time.Sleep(7100 * time.Millisecond) // two seconds before the next try
+				before := len(w.tries(gateway))
+				c.does(a, w)
+				time.Sleep(350 * time.Millisecond)
+				if got := len(w.tries(gateway)) - before; got != 3 {
+					t.Errorf("%d tries, want 3: at once, after 100 and after 200 ms", got)
+				}
+			})
+		})
+	}
+}
+
+// A worker that has nothing to do but to make up for its pace sends at once
+// what the pace allows.
+func TestOweWhileIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		a := w.on(t)
+		a.Owe(gateway, several(0, 100)...)
+		time.Sleep(50 * time.Millisecond)
+		a.Owe(gateway, addr(100))
+		synctest.Wait()
+		if got := w.events(); len(got) != 101 {
+			t.Errorf("%d sent, want 101", len(got))
+		}
+	})
+}
+
+// What is owed at the very moment in which the worker leaves is not lost.
+func TestOweAsTheWorkerLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		a := w.on(t)
+		for i := range 1000 {
+			a.Owe(gateway, addr(i))
+			time.Sleep(time.Second / DefaultRate) // to the nanosecond what one costs
+		}
+		time.Sleep(time.Second)
+		if got := w.events(); len(got) != 1000 {
+			t.Errorf("%d sent, want 1000", len(got))
+		}
+	})
+}
+
 // A device that changed while we looked at it is looked at again.
 func TestKickDuringAnAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -144,6 +213,27 @@ func TestForgetEndsTheWorker(t *testing.T) {
 		time.Sleep(time.Minute)
 		if got := len(w.tries(gateway)); got != tries {
 			t.Errorf("%d tries after Forget", got-tries)
+		}
+	})
+}
+
+func TestDropForgetsAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		w.set(gateway, notReady())
+		a := w.on(t)
+		a.Drop(gateway)
+		a.Owe(gateway, addr(1), addr(2))
+		time.Sleep(7 * time.Second)
+		a.Drop(gateway)
+		a.Owe(gateway, addr(3))
+		w.set(gateway, nil)
+		time.Sleep(10 * time.Second)
+		if diff := cmp.Diff([]netip.Addr{addr(3)}, w.addrs(), compare); diff != "" {
+			t.Errorf("sent (-want +got):\n%s", diff)
+		}
+		if n := workers(a); n != 0 {
+			t.Errorf("%d workers, want none", n)
 		}
 	})
 }
@@ -362,6 +452,9 @@ func TestEnd(t *testing.T) {
 				}
 				sent := len(w.events())
 				a.Owe(gateway, addr(2))
+				if n := workers(a); n != 0 {
+					t.Errorf("%d workers started after the end", n)
+				}
 				a.Kick(gateway)
 				a.Forget(gateway, addr(2))
 				time.Sleep(time.Minute)

@@ -50,12 +50,18 @@ func (l *ledger) forget(addr netip.Addr) {
 	delete(l.debts, addr)
 }
 
+// clear forgets everything; what is taken at the moment is not settled then.
+func (l *ledger) clear() {
+	clear(l.debts)
+	l.waiting.Init()
+}
+
 // take hands out up to n debts, the oldest first. Settle them before the next.
 func (l *ledger) take(n int) []*debt {
 	batch := make([]*debt, 0, min(n, l.waiting.Len()))
 	for len(batch) < cap(batch) {
 		front := l.waiting.Front()
-		d := l.waiting.Remove(front).(*debt) //nolint:forcetypeassert // the list holds nothing else
+		d := l.waiting.Remove(front).(*debt) // the list holds nothing else
 		d.place = nil
 		batch = append(batch, d)
 	}

@@ -53,13 +53,11 @@ func (w *worker) run() {
 			continue
 		}
 		err := w.attempt(owed)
-		switch {
-		case w.announcer.ctx.Err() != nil:
+		if w.announcer.ctx.Err() != nil {
 			w.leave()
 			return
-		case err == nil:
-			w.backoff.reset()
-		default:
+		}
+		if err != nil {
 			w.sleep(w.backoff.pause())
 		}
 	}
@@ -128,7 +126,7 @@ func (w *worker) book(batch []*debt, sent []netip.Addr, err error) {
 		w.gone = now
 	case now.Sub(w.gone) >= a.options.GoneAfter:
 		dropped = w.ledger.len()
-		a.counters.Dropped += uint64(dropped) // #nosec G115 -- a length
+		a.counters.Dropped += uint64(dropped)
 		w.ledger, w.err, w.since, w.gone = newLedger(), nil, time.Time{}, time.Time{}
 	}
 	left := w.ledger.len()
