@@ -1,0 +1,247 @@
+package agent
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"neutron-ndp-proxy-agent/agent/inventory"
+	"neutron-ndp-proxy-agent/agent/plan"
+	"neutron-ndp-proxy-agent/agent/reconcile"
+	"neutron-ndp-proxy-agent/dataplane"
+	"neutron-ndp-proxy-agent/ndsend/announcer"
+)
+
+// Dataplane is what the loop asks of the kernel side; *dataplane.Dataplane is
+// one.
+type Dataplane interface {
+	Namespaces(ctx context.Context) ([]string, error)
+	Owned(ctx context.Context, namespace string) (bool, error)
+	Observe(ctx context.Context, namespace string, depth dataplane.Depth) (dataplane.Observation, error)
+	Apply(ctx context.Context, changes dataplane.Changes) (dataplane.Result, error)
+}
+
+// Watcher tells of kernel events; *dataplane.Watcher is one.
+type Watcher interface {
+	Run(ctx context.Context) error
+	Events() <-chan dataplane.Event
+	Follow(namespace string)
+	Unfollow(namespace string)
+}
+
+// Announcer owes and sends the advertisements; *announcer.Announcer is one.
+// None of its calls waits.
+type Announcer interface {
+	// Owe announces addresses that became answerable.
+	Owe(target announcer.Target, addrs ...netip.Addr)
+	// Forget drops what is owed for addresses that are no longer ours, Drop
+	// all that is owed on a device.
+	Forget(target announcer.Target, addrs ...netip.Addr)
+	Drop(target announcer.Target)
+	// Kick tries what is owed on the device now: something changed there.
+	Kick(target announcer.Target)
+}
+
+// Source feeds the inventory until the context ends.
+type Source interface {
+	Run(ctx context.Context) error
+}
+
+// Options of an Agent.
+type Options struct {
+	// Scope reports whether a namespace may hold leftovers of this source.
+	Scope     func(namespace string) bool
+	Dataplane Dataplane
+	Watcher   Watcher
+	Announcer Announcer
+	Log       *zap.Logger
+
+	Workers int
+	Plan    plan.Options
+	// Audit is how often the kernel is compared, jittered downwards.
+	Audit time.Duration
+	// RetryMin and RetryMax bound the back-off of a failing namespace.
+	RetryMin, RetryMax time.Duration
+	// Jitter returns a number in [0, 1); safe for concurrent use.
+	Jitter func() float64
+}
+
+// Agent is the loop.
+type Agent struct {
+	o         Options
+	inventory *inventory.Inventory
+	queue     *reconcile.Queue
+	ready     chan struct{}
+
+	synced     chan struct{}
+	syncedOnce sync.Once
+
+	mu       sync.Mutex
+	awaited  map[string]bool // namespaces of the first sync that were not looked at yet; nil before it
+	statuses map[string]status
+	followed map[string]bool
+	devices  map[string][]string // of the last plan, by namespace
+}
+
+// New returns an agent with an empty inventory ([Agent.Inventory]), which a
+// source has to be made for; Run does the work.
+func New(o Options) *Agent {
+	a := &Agent{
+		o: o,
+		queue: reconcile.NewQueue(reconcile.Backoff{
+			Min: o.RetryMin, Max: o.RetryMax, Jitter: o.Jitter,
+		}),
+		ready:    make(chan struct{}),
+		synced:   make(chan struct{}),
+		statuses: map[string]status{},
+		followed: map[string]bool{},
+		devices:  map[string][]string{},
+	}
+	a.inventory = inventory.New(a.changed)
+	return a
+}
+
+// Inventory is what the agent makes true; a source writes it.
+func (a *Agent) Inventory() *inventory.Inventory { return a.inventory }
+
+// Ready is closed once everything that the source's first sync named has been
+// applied, or was tried and is waiting for something outside (a namespace that
+// the L3 agent has not made yet).
+func (a *Agent) Ready() <-chan struct{} { return a.ready }
+
+// Run makes true what the source tells, until the context ends, and leaves the
+// dataplane as it is then.
+func (a *Agent) Run(ctx context.Context, source Source) error {
+	defer a.queue.Close()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return source.Run(ctx) })
+	g.Go(func() error { return a.o.Watcher.Run(ctx) })
+	g.Go(func() error { return a.watch(ctx) })
+	g.Go(func() error { return a.audit(ctx) })
+	for range a.o.Workers {
+		g.Go(func() error { return a.work(ctx) })
+	}
+	return g.Wait()
+}
+
+// changed takes the inventory's word that namespaces changed.
+func (a *Agent) changed(namespaces []string) {
+	for _, ns := range namespaces {
+		a.queue.Add(ns, false)
+	}
+	if a.inventory.Synced() {
+		a.syncedOnce.Do(func() { close(a.synced) })
+	}
+}
+
+// watch turns kernel events into looks.
+func (a *Agent) watch(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-a.o.Watcher.Events():
+			if !ok {
+				return nil
+			}
+			a.o.Log.Debug("kernel event", zap.String("namespace", e.Namespace), zap.String("cause", e.Cause))
+			a.queue.Add(e.Namespace, false)
+		}
+	}
+}
+
+// LookAgain makes the next look at everything a thorough one, now.
+func (a *Agent) LookAgain() {
+	for _, ns := range a.inventory.Namespaces() {
+		a.queue.Add(ns, true)
+	}
+}
+
+// audit waits for the first sync, then sweeps and looks at everything from
+// time to time: entries vanish without an event (facts.md).
+func (a *Agent) audit(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-a.synced:
+	}
+	a.firstSync(ctx)
+	for {
+		wait := time.Duration((0.75 + 0.2*a.o.Jitter()) * float64(a.o.Audit))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		a.LookAgain()
+		a.sweep(ctx)
+	}
+}
+
+// firstSync notes what has to be looked at before the agent is ready.
+func (a *Agent) firstSync(ctx context.Context) {
+	awaited := map[string]bool{}
+	for _, ns := range append(a.inventory.Namespaces(), a.leftovers(ctx)...) {
+		awaited[ns] = true
+	}
+	a.mu.Lock()
+	a.awaited = awaited
+	none := len(awaited) == 0
+	a.mu.Unlock()
+	for ns := range awaited {
+		a.queue.Add(ns, true)
+	}
+	if none {
+		close(a.ready)
+	}
+}
+
+// looked notes the end of a look, good or bad.
+func (a *Agent) looked(ns string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.awaited[ns] {
+		return
+	}
+	delete(a.awaited, ns)
+	if len(a.awaited) == 0 {
+		close(a.ready)
+	}
+}
+
+// sweep looks at the namespaces that hold something of ours but that nobody
+// names any more: deleted while we were not running, or moved away.
+func (a *Agent) sweep(ctx context.Context) {
+	for _, ns := range a.leftovers(ctx) {
+		a.queue.Add(ns, true)
+	}
+}
+
+func (a *Agent) leftovers(ctx context.Context) []string {
+	names, err := a.o.Dataplane.Namespaces(ctx)
+	if err != nil {
+		a.o.Log.Warn("list the named namespaces", zap.Error(err))
+		return nil
+	}
+	var out []string
+	for _, ns := range names {
+		if !a.o.Scope(ns) {
+			continue
+		}
+		if entries, held := a.inventory.Namespace(ns); held || len(entries) > 0 {
+			continue
+		}
+		owned, err := a.o.Dataplane.Owned(ctx, ns)
+		if err != nil && dataplane.Classify(err) != dataplane.ClassGone {
+			a.o.Log.Warn("look for leftovers", zap.String("namespace", ns), zap.Error(err))
+		}
+		if owned {
+			out = append(out, ns)
+		}
+	}
+	return out
+}

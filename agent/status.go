@@ -1,0 +1,127 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"neutron-ndp-proxy-agent/agent/plan"
+	"neutron-ndp-proxy-agent/dataplane"
+)
+
+// counts of one namespace.
+type counts struct {
+	// Routers in the namespace, and proxies of the enabled ones.
+	Routers, Proxies int
+	// Pending proxies are wanted but not answered for, with nothing wrong
+	// that we could mend: the namespace or device is not there, another node
+	// holds the gateway's address. Failed ones were refused, by the plan or
+	// by the kernel.
+	Pending, Failed int
+}
+
+// status is the outcome of the last look at one namespace.
+type status struct {
+	counts   counts
+	rejected []plan.Rejection
+	// trouble is what is in the way, in a stable form; failed says that it
+	// is an error rather than something to wait for.
+	trouble string
+	failed  bool
+}
+
+func (s *status) wait(why string) {
+	s.counts.Pending = s.counts.Proxies
+	s.trouble = why
+}
+
+func (s *status) fail(err error) {
+	s.counts.Failed = s.counts.Proxies
+	s.trouble, s.failed = err.Error(), true
+}
+
+// judge counts what the plan and its application came to.
+func (s *status) judge(p plan.Plan, result dataplane.Result, err error) {
+	s.rejected = p.Rejected
+	s.counts.Failed = len(p.Rejected)
+	var why []string
+	for _, d := range p.State.Devices {
+		if !d.Answer {
+			s.counts.Pending += len(d.Published)
+			why = append(why, p.Standby[d.Name])
+		}
+	}
+	var errs []error
+	for _, f := range result.Failures {
+		if dataplane.Classify(f.Err) == dataplane.ClassGone {
+			continue
+		}
+		errs = append(errs, f)
+		if f.Addr.IsValid() {
+			s.counts.Failed++
+		}
+	}
+	if err != nil {
+		errs = append(errs, err)
+		s.counts.Failed = s.counts.Proxies
+		s.counts.Pending = 0
+	}
+	if len(errs) > 0 {
+		s.failed = true
+		s.trouble = firstFew(errs)
+		return
+	}
+	slices.Sort(why)
+	s.trouble = strings.Join(slices.Compact(why), "; ")
+}
+
+// again reports whether to try without an event: after any error but those
+// that something vanished, which has its own event.
+func (s *status) again(result dataplane.Result, err error) bool {
+	if err != nil {
+		return dataplane.Classify(err) != dataplane.ClassGone
+	}
+	for _, f := range result.Failures {
+		if dataplane.Classify(f.Err) != dataplane.ClassGone {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *status) hasRejected(r plan.Rejection) bool { return slices.Contains(s.rejected, r) }
+
+// firstFew bounds one log line.
+func firstFew(errs []error) string {
+	const most = 3
+	text := errors.Join(errs[:min(len(errs), most)]...).Error()
+	text = strings.ReplaceAll(text, "\n", "; ")
+	if len(errs) > most {
+		text += fmt.Sprintf("; and %d more", len(errs)-most)
+	}
+	return text
+}
+
+// Totals are sums over all namespaces, for the state report and for people.
+type Totals struct {
+	// Routers on this host; Enabled ones have NDP proxying on.
+	Routers, Enabled int
+	// Proxies of all routers on this host; those of routers that are not
+	// enabled are neither pending nor failed.
+	Proxies, Pending, Failed int
+}
+
+// Totals returns the sums as of the last look at each namespace.
+func (a *Agent) Totals() Totals {
+	c := a.inventory.Counts()
+	t := Totals{Routers: c.Routers, Enabled: c.Enabled, Proxies: c.Proxies, Pending: c.Unserved}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for s := range maps.Values(a.statuses) {
+		t.Pending += s.counts.Pending
+		t.Failed += s.counts.Failed
+	}
+	return t
+}

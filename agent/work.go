@@ -1,0 +1,218 @@
+package agent
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+
+	"neutron-ndp-proxy-agent/agent/inventory"
+	"neutron-ndp-proxy-agent/agent/plan"
+	"neutron-ndp-proxy-agent/agent/reconcile"
+	"neutron-ndp-proxy-agent/dataplane"
+	"neutron-ndp-proxy-agent/ndsend/announcer"
+)
+
+// work takes one namespace after the other.
+func (a *Agent) work(ctx context.Context) error {
+	for {
+		item, ok := a.queue.Get(ctx)
+		if !ok {
+			return nil
+		}
+		again := a.look(ctx, item)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if again {
+			a.queue.Retry(item)
+		} else {
+			a.queue.Done(item)
+		}
+		a.looked(item.Key)
+	}
+}
+
+// look makes one namespace what it should be, and reports whether it has to
+// be tried again although no event may come.
+func (a *Agent) look(ctx context.Context, item reconcile.Item) (again bool) {
+	ns := item.Key
+	entries, held := a.inventory.Namespace(ns)
+	wanted := len(entries) > 0
+	if !wanted && (held || !a.inventory.Synced()) {
+		// Nothing is known of it for sure, so nothing may be removed.
+		return false
+	}
+	a.follow(ns, wanted)
+	st := status{counts: tally(entries)}
+
+	depth := dataplane.Quick
+	if item.Deep {
+		depth = dataplane.Deep
+	}
+	have, err := a.o.Dataplane.Observe(ctx, ns, depth)
+	if err != nil {
+		return a.unobserved(ctx, item, st, wanted, err)
+	}
+	p := plan.Namespace(ns, entries, have.Interfaces, a.o.Plan)
+	changes := dataplane.Diff(p.State, have)
+	result := dataplane.Result{Failures: changes.Failures}
+	if !changes.Empty() {
+		if result, err = a.o.Dataplane.Apply(ctx, changes); err != nil && ctx.Err() != nil {
+			return false
+		}
+	}
+	a.announce(ns, p.State, result)
+	st.judge(p, result, err)
+	a.report(ns, item, st, result)
+	return st.again(result, err)
+}
+
+// unobserved handles a namespace that could not be looked at. One that is not
+// there is nothing to worry about: the L3 agent makes it in its own time, and
+// the watcher tells.
+func (a *Agent) unobserved(ctx context.Context, item reconcile.Item, st status, wanted bool, err error) (again bool) {
+	if ctx.Err() != nil {
+		return false
+	}
+	a.forgetAll(item.Key)
+	if dataplane.Classify(err) == dataplane.ClassGone {
+		if wanted {
+			st.wait("namespace does not exist yet")
+		}
+		a.report(item.Key, item, st, dataplane.Result{})
+		return false
+	}
+	st.fail(err)
+	a.report(item.Key, item, st, dataplane.Result{})
+	return true
+}
+
+// follow asks for the kernel events of the namespaces that we work in.
+func (a *Agent) follow(ns string, wanted bool) {
+	a.mu.Lock()
+	was := a.followed[ns]
+	if wanted {
+		a.followed[ns] = true
+	} else {
+		delete(a.followed, ns)
+	}
+	a.mu.Unlock()
+	switch {
+	case wanted && !was:
+		a.o.Watcher.Follow(ns)
+	case !wanted && was:
+		a.o.Watcher.Unfollow(ns)
+	}
+}
+
+// announce owes an advertisement for each address that became answerable,
+// forgets those that stopped being ours, and tries what was owed before: the
+// device may have become ready.
+func (a *Agent) announce(ns string, state dataplane.State, result dataplane.Result) {
+	for device, addrs := range result.Withdrawn {
+		a.o.Announcer.Forget(announcer.Target{Namespace: ns, Device: device}, addrs...)
+	}
+	for _, d := range state.Devices {
+		t := announcer.Target{Namespace: ns, Device: d.Name}
+		if !d.Answer {
+			// Standby: a stray advertisement from here would move the
+			// switches' forwarding entries away from the active node.
+			a.o.Announcer.Drop(t)
+			continue
+		}
+		if addrs := result.Answerable[d.Name]; len(addrs) > 0 {
+			a.o.Announcer.Owe(t, addrs...)
+		}
+		a.o.Announcer.Kick(t)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	devices := make([]string, 0, len(state.Devices))
+	for _, d := range state.Devices {
+		devices = append(devices, d.Name)
+	}
+	for _, gone := range a.devices[ns] {
+		if _, still := state.Device(gone); !still {
+			a.o.Announcer.Drop(announcer.Target{Namespace: ns, Device: gone})
+		}
+	}
+	if len(devices) == 0 {
+		delete(a.devices, ns)
+	} else {
+		a.devices[ns] = devices
+	}
+}
+
+// forgetAll drops what is owed in a namespace that can't be looked at: when it
+// is there again, what becomes answerable is announced anew.
+func (a *Agent) forgetAll(ns string) {
+	a.mu.Lock()
+	devices := a.devices[ns]
+	delete(a.devices, ns)
+	a.mu.Unlock()
+	for _, device := range devices {
+		a.o.Announcer.Drop(announcer.Target{Namespace: ns, Device: device})
+	}
+}
+
+// report logs what changed, and keeps the outcome for the counts. A trouble is
+// said when it comes, changes or goes, not on each try.
+func (a *Agent) report(ns string, item reconcile.Item, st status, result dataplane.Result) {
+	a.mu.Lock()
+	before := a.statuses[ns]
+	if st.counts.Routers == 0 && st.trouble == "" {
+		delete(a.statuses, ns)
+	} else {
+		a.statuses[ns] = st
+	}
+	a.mu.Unlock()
+
+	log := a.o.Log.With(zap.String("namespace", ns))
+	took := time.Since(item.Since)
+	for device, addrs := range result.Answerable {
+		log.Info("answering", zap.String("device", device), addresses(addrs), zap.Int("count", len(addrs)), zap.Duration("after", took))
+	}
+	for device, addrs := range result.Withdrawn {
+		log.Info("withdrawn", zap.String("device", device), addresses(addrs), zap.Int("count", len(addrs)), zap.Duration("after", took))
+	}
+	for kind, n := range result.Drift {
+		log.Warn("drift repaired: somebody else, or the kernel, had changed what we wrote", zap.String("kind", string(kind)), zap.Int("count", n))
+	}
+	for _, r := range st.rejected {
+		if !before.hasRejected(r) {
+			log.Warn("not published", zap.Stringer("address", r.Proxy.Addr), zap.String("router", r.Proxy.RouterID),
+				zap.String("proxy", r.Proxy.ID), zap.String("reason", r.Reason))
+		}
+	}
+	switch {
+	case st.trouble != "" && st.trouble != before.trouble && st.failed:
+		log.Warn("can't be made what it should be, trying again", zap.String("error", st.trouble))
+	case st.trouble != "" && st.trouble != before.trouble:
+		log.Info("waiting", zap.String("for", st.trouble))
+	case st.trouble == "" && before.trouble != "":
+		log.Info("as it should be")
+	}
+}
+
+// logged bounds the addresses on one line.
+const logged = 16
+
+func addresses(addrs []netip.Addr) zap.Field {
+	texts := make([]string, 0, min(len(addrs), logged))
+	for _, addr := range addrs[:min(len(addrs), logged)] {
+		texts = append(texts, addr.String())
+	}
+	return zap.Strings("addresses", texts)
+}
+
+func tally(entries []inventory.Entry) counts {
+	c := counts{Routers: len(entries)}
+	for _, e := range entries {
+		if e.Router.Enabled {
+			c.Proxies += len(e.Proxies)
+		}
+	}
+	return c
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"go.uber.org/zap"
+
+	"neutron-ndp-proxy-agent/agent/config"
+	"neutron-ndp-proxy-agent/cmd/internal/buildinfo"
+)
+
+// Exit codes, in the manual page.
+const (
+	exitOK     = 0
+	exitFailed = 1 // something at run time that a restart may mend
+	exitUsage  = 2 // the command line or the configuration: a restart does not help
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(arguments []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("neutron-ndp-proxy-agent", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	args := config.Args{Hostname: os.Hostname, LookupEnv: os.LookupEnv}
+	args.AddFlags(fs)
+	version := fs.Bool("version", false, "print the version and exit")
+	generate := fs.Bool("generate-config", false, "print a sample ndp_proxy_agent.ini with every option and exit")
+	debug := fs.Bool("debug", false, "log at debug level whatever the configuration says")
+	switch err := fs.Parse(arguments); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		return exitUsage
+	case fs.NArg() > 0:
+		fmt.Fprintf(stderr, "neutron-ndp-proxy-agent: unexpected argument %q\n", fs.Arg(0))
+		return exitUsage
+	}
+	switch {
+	case *version:
+		fmt.Fprintln(stdout, buildinfo.Get())
+		return exitOK
+	case *generate:
+		if err := config.GenerateSample(stdout); err != nil {
+			fmt.Fprintf(stderr, "neutron-ndp-proxy-agent: %v\n", err)
+			return exitFailed
+		}
+		return exitOK
+	}
+
+	cfg, warnings, err := config.Load(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "neutron-ndp-proxy-agent: %v\n", err)
+		return exitUsage
+	}
+	log, closeLog, err := newLogger(cfg.Log, *debug, stderr)
+	if err != nil {
+		fmt.Fprintf(stderr, "neutron-ndp-proxy-agent: %v\n", err)
+		return exitUsage
+	}
+	defer closeLog()
+	for _, w := range warnings {
+		log.Warn(w.String())
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// A second signal ends the program at once: after the first one the
+	// default action is in force again.
+	context.AfterFunc(ctx, stop)
+	if err := serve(ctx, cfg, log); err != nil {
+		log.Error("stopped", zap.Error(err))
+		return exitFailed
+	}
+	log.Info("stopped; the dataplane stays as it is")
+	return exitOK
+}

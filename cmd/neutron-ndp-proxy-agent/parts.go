@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/netip"
+
+	"go.uber.org/zap"
+
+	"neutron-ndp-proxy-agent/agent"
+	"neutron-ndp-proxy-agent/agent/config"
+	"neutron-ndp-proxy-agent/cmd/internal/buildinfo"
+	"neutron-ndp-proxy-agent/dataplane"
+	"neutron-ndp-proxy-agent/ndsend/announcer"
+	"neutron-ndp-proxy-agent/rpc/amqp"
+	rpc "neutron-ndp-proxy-agent/rpc/neutron"
+)
+
+// newClient translates the operator's options for the room that knows AMQP.
+func newClient(cfg *config.Config, log *zap.Logger) (*rpc.Client, error) {
+	var secure *tls.Config
+	if cfg.Rabbit.SSL {
+		var err error
+		if secure, err = cfg.Rabbit.TLSConfig(); err != nil {
+			return nil, fmt.Errorf("TLS to the broker: %w", err)
+		}
+	}
+	hosts := make([]amqp.Endpoint, 0, len(cfg.Transport.Hosts))
+	for _, h := range cfg.Transport.Hosts {
+		hosts = append(hosts, amqp.Endpoint{
+			Host: h.Host, Port: int(h.Port), User: h.User, Password: amqp.Secret(h.Password.Reveal()),
+		})
+	}
+	client, err := rpc.New(rpc.Config{
+		Broker: amqp.Config{
+			Hosts:     hosts,
+			VHost:     cfg.Transport.VHost,
+			TLS:       secure,
+			Heartbeat: cfg.Rabbit.HeartbeatTimeout,
+			Retry: amqp.Retry{
+				Interval: cfg.Rabbit.RetryInterval, Backoff: cfg.Rabbit.RetryBackoff, Max: cfg.Rabbit.RetryMax,
+			},
+			Failover: amqp.Strategy(cfg.Rabbit.FailoverStrategy),
+			Login:    amqp.Login(cfg.Rabbit.LoginMethod),
+			Logger:   log,
+		},
+		Host:            cfg.Host,
+		ControlExchange: cfg.ControlExchange,
+		Queues: rpc.Queues{
+			Durable:         cfg.Rabbit.DurableQueues,
+			AutoDelete:      cfg.Rabbit.AutoDelete,
+			Quorum:          cfg.Rabbit.QuorumQueue,
+			TransientQuorum: cfg.Rabbit.TransientQuorumQueue,
+			StreamFanout:    cfg.Rabbit.StreamFanout,
+			Expires:         cfg.NDPProxy.QueueExpires,
+			DeliveryLimit:   cfg.Rabbit.QuorumDeliveryLimit,
+			MaxMemoryLength: cfg.Rabbit.QuorumMemoryLength,
+			MaxMemoryBytes:  cfg.Rabbit.QuorumMemoryBytes,
+		},
+		CallTimeout: cfg.RPCResponseTimeout,
+		Prefetch:    cfg.Rabbit.PrefetchCount,
+		RouterChunk: cfg.NDPProxy.SyncChunkSize,
+		Version:     buildinfo.Get().Version,
+		Logger:      log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("message broker: %w", err)
+	}
+	return client, nil
+}
+
+// advertiser is what announces: the engine, or nobody.
+type advertiser interface {
+	agent.Announcer
+	Close()
+}
+
+// newAnnouncer returns the engine, or with announce = false one that owes
+// nothing.
+func newAnnouncer(ctx context.Context, cfg *config.Config, kernel *dataplane.Dataplane, log *zap.Logger) advertiser {
+	if !cfg.NDPProxy.Announce {
+		return silent{}
+	}
+	return announcer.New(ctx, announcer.Options{
+		Logger: log,
+		Enter:  kernel.Enter,
+		Gone:   func(err error) bool { return dataplane.Classify(err) == dataplane.ClassGone },
+		Router: cfg.NDPProxy.AnnounceRouterFlag,
+	})
+}
+
+// silent announces nothing: the operator said announce = false.
+type silent struct{}
+
+func (silent) Owe(announcer.Target, ...netip.Addr)    {}
+func (silent) Forget(announcer.Target, ...netip.Addr) {}
+func (silent) Drop(announcer.Target)                  {}
+func (silent) Kick(announcer.Target)                  {}
+func (silent) Close()                                 {}

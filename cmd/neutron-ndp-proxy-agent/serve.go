@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"neutron-ndp-proxy-agent/agent"
+	"neutron-ndp-proxy-agent/agent/config"
+	"neutron-ndp-proxy-agent/agent/plan"
+	filesource "neutron-ndp-proxy-agent/agent/source/file"
+	neutronsource "neutron-ndp-proxy-agent/agent/source/neutron"
+	"neutron-ndp-proxy-agent/agent/statereport"
+	"neutron-ndp-proxy-agent/cmd/internal/buildinfo"
+	"neutron-ndp-proxy-agent/dataplane"
+)
+
+const program = "neutron-ndp-proxy-agent"
+
+// Times that are nobody's option: they bound how fast the loop comes back to
+// what failed, and stay well under the audit interval.
+const (
+	retryMin   = 100 * time.Millisecond
+	retryMax   = 30 * time.Second
+	serverMin  = time.Second
+	serverMax  = 30 * time.Second
+	fileRescan = 5 * time.Second
+	fileSettle = 50 * time.Millisecond
+)
+
+// serve wires the parts together and runs them until the context ends.
+func serve(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
+	log.Info("starting", zap.String("version", buildinfo.Get().String()), zap.String("host", cfg.Host),
+		zap.String("source", cfg.NDPProxy.Source), zap.Strings("files", cfg.Files))
+	kernel := dataplane.New(dataplane.Options{
+		Logger:   log,
+		NetnsDir: cfg.NDPProxy.NetnsDir,
+		Protocol: cfg.NDPProxy.Protocol,
+		Table:    cfg.NDPProxy.Table,
+	})
+	// The announcer ends by Close, after the loop: nothing is owed then.
+	sender := newAnnouncer(ctx, cfg, kernel, log)
+	defer sender.Close()
+
+	scope := neutronsource.Scope
+	if cfg.NDPProxy.Source == config.SourceFile {
+		scope = filesource.Scope
+	}
+	loop := agent.New(agent.Options{
+		Scope:     scope,
+		Dataplane: kernel,
+		Watcher:   kernel.NewWatcher(dataplane.WatchOptions{}),
+		Announcer: sender,
+		Log:       log,
+		Workers:   cfg.NDPProxy.Workers,
+		Plan:      plan.Options{ProxyDelay: cfg.NDPProxy.ProxyDelay},
+		Audit:     cfg.NDPProxy.AuditInterval,
+		RetryMin:  retryMin,
+		RetryMax:  retryMax,
+		Jitter:    rand.Float64,
+	})
+
+	stop := ctx
+	g, ctx := errgroup.WithContext(ctx)
+	if cfg.NDPProxy.Source == config.SourceFile {
+		source := filesource.New(filesource.Options{
+			Path: cfg.NDPProxy.SourceFile, Inventory: loop.Inventory(), Log: log,
+			Rescan: fileRescan, Settle: fileSettle,
+		})
+		g.Go(func() error { return loop.Run(ctx, source) })
+	} else {
+		client, err := newClient(cfg, log)
+		if err != nil {
+			return err
+		}
+		source := neutronsource.New(neutronsource.Options{
+			Server: client, Inventory: loop.Inventory(), Log: log,
+			Audit: cfg.NDPProxy.AuditInterval, FullSync: cfg.NDPProxy.FullSyncInterval,
+			RetryMin: serverMin, RetryMax: serverMax, Jitter: rand.Float64,
+		})
+		reporter := statereport.New(statereport.Options{
+			Server: client, Interval: cfg.ReportInterval, Timeout: min(cfg.RPCResponseTimeout, cfg.ReportInterval),
+			AgentMode: cfg.AgentMode, Totals: loop.Totals, Log: log,
+		})
+		g.Go(func() error { return client.Run(ctx) })
+		g.Go(func() error { return loop.Run(ctx, source) })
+		g.Go(func() error {
+			// The first report comes when there is something to report.
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-loop.Ready():
+			}
+			return reporter.Run(ctx)
+		})
+	}
+	g.Go(func() error { return tellSystemd(ctx, loop, log) })
+	g.Go(func() error { return obeyHangup(ctx, loop, log) })
+	err := g.Wait()
+	if stop.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // we were asked to stop
+	}
+	return err
+}
+
+// tellSystemd says READY when the first full sync is applied (sd_notify(3)).
+// Without systemd it says nothing.
+func tellSystemd(ctx context.Context, loop *agent.Agent, log *zap.Logger) error {
+	start := time.Now()
+	notify := func(state string) {
+		if _, err := daemon.SdNotify(false, state); err != nil {
+			log.Warn("sd_notify", zap.String("state", state), zap.Error(err))
+		}
+	}
+	notify("STATUS=waiting for the first full sync")
+	select {
+	case <-ctx.Done():
+		notify(daemon.SdNotifyStopping)
+		return nil
+	case <-loop.Ready():
+	}
+	t := loop.Totals()
+	log.Info("ready", zap.Int("routers", t.Routers), zap.Int("proxies", t.Proxies), zap.Int("pending", t.Pending),
+		zap.Int("failed", t.Failed), zap.Duration("after", time.Since(start)))
+	notify(fmt.Sprintf("%s\nSTATUS=in sync: %d routers, %d proxies", daemon.SdNotifyReady, t.Routers, t.Proxies))
+	<-ctx.Done()
+	notify(daemon.SdNotifyStopping)
+	return nil
+}
+
+// obeyHangup looks at everything again on SIGHUP.
+func obeyHangup(ctx context.Context, loop *agent.Agent, log *zap.Logger) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangup:
+			log.Info("SIGHUP: looking at everything again")
+			loop.LookAgain()
+		}
+	}
+}
