@@ -146,7 +146,7 @@ done
 [ -x "$agent" ] || die "$agent is missing: run make build first"
 [ -e /proc/net/if_inet6 ] || die 'this kernel runs without IPv6'
 exec 9>/run/ndpdemo.lock
-flock -n 9 || die 'another demo is running'
+flock -n 9 || { note 'another demo is running: waiting for it'; flock -w 120 9 || die 'it does not end'; }
 
 work=$(mktemp -d /tmp/ndpdemo.XXXXXX)
 trap cleanup EXIT
