@@ -121,14 +121,16 @@ cover: need-go ## Coverage of the quick lane: coverage.out and coverage.html (ro
 
 .PHONY: install
 install: build ## Install below $(DESTDIR)$(PREFIX), keeping an existing ndp_proxy_agent.ini
-	mkdir -p $(addprefix $(DESTDIR),$(BINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(MANDIR)/man8 $(DOCDIR) $(SYSCONFDIR)/neutron)
+	mkdir -p $(addprefix $(DESTDIR),$(BINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(MANDIR)/man8 $(DOCDIR)/docs/decisions $(SYSCONFDIR)/neutron)
 	install -m 0755 $(BINARIES:%=bin/%) $(DESTDIR)$(BINDIR)/
 	sed 's|^\(ExecStart=\)/usr/bin/|\1$(BINDIR)/|' systemd/$(MODULE).service >$(DESTDIR)$(UNITDIR)/$(MODULE).service
 	chmod 0644 $(DESTDIR)$(UNITDIR)/$(MODULE).service
 	install -m 0644 systemd/$(MODULE).sysusers $(DESTDIR)$(SYSUSERSDIR)/$(MODULE).conf
 	install -m 0644 systemd/$(MODULE).tmpfiles $(DESTDIR)$(TMPFILESDIR)/$(MODULE).conf
 	install -m 0644 docs/man/*.8 $(DESTDIR)$(MANDIR)/man8/
-	install -m 0644 LICENSE README.md docs/*.md configs/ndp_proxy_agent.ini $(DESTDIR)$(DOCDIR)/
+	install -m 0644 LICENSE README.md CONTRIBUTING.md configs/ndp_proxy_agent.ini $(DESTDIR)$(DOCDIR)/
+	install -m 0644 docs/*.md $(DESTDIR)$(DOCDIR)/docs/
+	install -m 0644 docs/decisions/*.md $(DESTDIR)$(DOCDIR)/docs/decisions/
 	@ini=$(DESTDIR)$(SYSCONFDIR)/neutron/ndp_proxy_agent.ini; \
 	if [ -e "$$ini" ]; then echo "$$ini exists: kept (the new sample is in $(DESTDIR)$(DOCDIR))"; \
 	else install -m 0644 configs/ndp_proxy_agent.ini "$$ini"; fi
