@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -44,6 +45,7 @@ func TestBadConfiguration(t *testing.T) {
 		{"no transport_url", []string{"--config-file", write("empty.conf", "[DEFAULT]\nhost = x\ntransport_url =\n")}, []string{"transport_url"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			w := w.in(t)
 			d := w.lab.StartDaemon(t, lab.DaemonConfig{Args: c.args})
 			code, err := d.ExitCode(w.within(10 * time.Second))
 			w.must(err)
@@ -116,13 +118,14 @@ func TestRPCError(t *testing.T) {
 	d := w.daemon(lab.DaemonConfig{Ours: "audit_interval = 5\n"})
 	w.reachable(5 * time.Second)
 	broken := false
-	repair := func() {
-		if broken {
-			w.must(w.lab.SQL(w.within(20*time.Second), "rename table ndp_proxies_away to ndp_proxies"))
-			broken = false
+	repair := func(ctx context.Context) error {
+		if !broken {
+			return nil
 		}
+		broken = false
+		return w.lab.SQL(ctx, "rename table ndp_proxies_away to ndp_proxies")
 	}
-	t.Cleanup(repair)
+	w.finally(repair)
 	w.pinging(func(p *nettools.Pinger) {
 		w.must(w.lab.SQL(w.ctx, "rename table ndp_proxies to ndp_proxies_away"))
 		broken = true
@@ -140,7 +143,7 @@ func TestRPCError(t *testing.T) {
 		if d.IsReady() {
 			t.Error("ready although the first sync failed")
 		}
-		repair()
+		w.must(repair(w.ctx))
 		w.must(d.Ready(w.within(60 * time.Second)))
 	})
 }

@@ -65,6 +65,26 @@ func setup(t *testing.T) *world {
 	return w
 }
 
+// in is the same world for a subtest.
+func (w *world) in(t *testing.T) *world {
+	t.Helper()
+	sub := *w
+	sub.T = t
+	return &sub
+}
+
+// finally runs at the end of the test, whose context is cancelled by then.
+func (w *world) finally(do func(ctx context.Context) error) {
+	w.Helper()
+	w.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), 30*time.Second)
+		defer cancel()
+		if err := do(ctx); err != nil {
+			w.Error(err)
+		}
+	})
+}
+
 func (w *world) must(err error) {
 	w.Helper()
 	if err != nil {
@@ -91,6 +111,8 @@ func (w *world) wipeKernel() {
 		_, err := nettools.Run(w.ctx, "ip", "netns", "exec", k.Namespace, "nft", "delete", "table", "ip6", table)
 		w.must(err)
 	}
+	// with the filter gone, a neighbour that the upstream router still knows would be reached
+	w.must(nettools.Forget(w.ctx, lab.UpstreamNS, lab.UpstreamDev, w.inst.Addr))
 	for key, value := range map[string]string{"conf/" + w.cloud.GatewayDev + "/proxy_ndp": "0", "neigh/" + w.cloud.GatewayDev + "/proxy_delay": "80"} {
 		_, err := nettools.SetSysctl(k.Namespace, "ipv6/"+key, value)
 		w.must(err)
@@ -225,10 +247,9 @@ func (w *world) shortNUD() {
 		path := "ipv6/neigh/" + lab.UpstreamDev + "/" + key
 		before, err := nettools.SetSysctl(lab.UpstreamNS, path, value)
 		w.must(err)
-		w.Cleanup(func() {
-			if _, err := nettools.SetSysctl(lab.UpstreamNS, path, before); err != nil {
-				w.Error(err)
-			}
+		w.finally(func(context.Context) error {
+			_, err := nettools.SetSysctl(lab.UpstreamNS, path, before)
+			return err
 		})
 	}
 }

@@ -29,11 +29,7 @@ func TestTap(t *testing.T) {
 	w.must(err)
 	hose, err := w.lab.StartFirehose(w.ctx)
 	w.must(err)
-	t.Cleanup(func() {
-		if err := hose.Stop(w.within(20 * time.Second)); err != nil {
-			t.Error(err)
-		}
-	})
+	w.finally(hose.Stop)
 
 	pushes, updates := 0, 0
 	// one round of everything that the server tells agents; at its end the proxy is published

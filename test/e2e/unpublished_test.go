@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"net/netip"
 	"testing"
 	"time"
@@ -25,33 +26,34 @@ func TestUnpublished(t *testing.T) {
 	// each way is open for the published address, so that it is the filter that makes the difference
 	for _, way := range []struct {
 		name string
-		open func(a netip.Addr) (undo func() error, err error)
+		open func(a netip.Addr) (undo func(context.Context) error, err error)
 	}{{
 		name: "on the link",
-		open: func(netip.Addr) (func() error, error) { return func() error { return nil }, nil },
+		open: func(netip.Addr) (func(context.Context) error, error) {
+			return func(context.Context) error { return nil }, nil
+		},
 	}, {
 		name: "route via the gateway address",
-		open: func(a netip.Addr) (func() error, error) { return w.cloud.RouteVia(w.ctx, a, w.cloud.Gateway) },
+		open: func(a netip.Addr) (func(context.Context) error, error) {
+			return w.cloud.RouteVia(w.ctx, a, w.cloud.Gateway)
+		},
 	}, {
 		name: "neighbour entry by hand",
-		open: func(a netip.Addr) (func() error, error) {
+		open: func(a netip.Addr) (func(context.Context) error, error) {
 			_, err := nettools.IP(w.ctx, lab.UpstreamNS, "-6", "neigh", "replace", a.String(), "lladdr", mac, "dev", lab.UpstreamDev, "nud", "permanent")
-			return func() error {
-				_, err := nettools.IP(w.ctx, lab.UpstreamNS, "-6", "neigh", "del", a.String(), "dev", lab.UpstreamDev)
+			return func(ctx context.Context) error {
+				_, err := nettools.IP(ctx, lab.UpstreamNS, "-6", "neigh", "del", a.String(), "dev", lab.UpstreamDev)
 				return err
 			}, err
 		},
 	}} {
 		for _, from := range []string{lab.UpstreamNS, lab.BehindNS} {
 			t.Run(way.name+" from "+from, func(t *testing.T) {
+				w := w.in(t)
 				for _, i := range []*lab.Instance{w.inst, hidden} {
 					undo, err := way.open(i.Addr)
 					w.must(err)
-					t.Cleanup(func() {
-						if err := undo(); err != nil {
-							t.Error(err)
-						}
-					})
+					w.finally(undo)
 				}
 				outside, err := nettools.StartCapture(lab.UpstreamNS, lab.UpstreamDev)
 				w.must(err)

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -21,12 +22,9 @@ func TestRouterUpdates(t *testing.T) {
 	w := setup(t)
 	subnet, remove, err := w.cloud.MakeSubnet(w.ctx, "other-net")
 	w.must(err)
-	t.Cleanup(func() {
-		ctx := w.within(20 * time.Second)
+	w.finally(func(ctx context.Context) error {
 		_ = w.cloud.RemoveInterface(ctx, subnet) // it may be off already: the network's removal tells
-		if err := remove(ctx); err != nil {
-			t.Error(err)
-		}
+		return remove(ctx)
 	})
 	w.daemon(lab.DaemonConfig{})
 	first := w.cloud.Gateway

@@ -18,6 +18,7 @@ type withdrawal struct {
 	within time.Duration
 	check  func(w *world) // what must be left: nothing of ours
 	undo   func(w *world) error
+	before func(w *world) // nil: nothing
 }
 
 // TestWithdraw: each of these makes the address unreachable and leaves none of our entries; undoing
@@ -33,8 +34,10 @@ func TestWithdraw(t *testing.T) {
 			return err
 		},
 	}, {
+		// the filter goes too, so the upstream router must find out by itself (NUD) that nobody answers
 		name:   "NDP proxy disabled on the router",
-		within: 10 * time.Second,
+		before: func(w *world) { w.shortNUD() },
+		within: 15 * time.Second,
 		do:     func(w *world) error { return w.cloud.UpdateRouter(w.ctx, lab.Fields{"enable_ndp_proxy": false}) },
 		check:  func(w *world) { w.noEntry(w.inst.Addr); w.nothing() },
 		undo:   func(w *world) error { return w.cloud.UpdateRouter(w.ctx, lab.Fields{"enable_ndp_proxy": true}) },
@@ -66,6 +69,9 @@ func TestWithdraw(t *testing.T) {
 			w := setup(t)
 			w.daemon(lab.DaemonConfig{})
 			w.reachable(5 * time.Second)
+			if c.before != nil {
+				c.before(w)
+			}
 			// the return is bounded by Neutron's agents; ours adds little to it
 			const back = agentTime
 

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"neutron-ndp-proxy-agent/test/nettools"
@@ -214,7 +215,17 @@ func (c *Cloud) Refresh(ctx context.Context) error {
 // ensureUpstream is the guide's part "On the upstream router": the gateway address of the external
 // subnet, and a direct route for the whole pool.
 func (c *Cloud) ensureUpstream(ctx context.Context) error {
-	_, err := nettools.IP(ctx, UpstreamNS, "addr", "replace", c.Upstream.String()+"/112", "dev", UpstreamDev, "nodad")
+	address := c.Upstream.String() + "/112"
+	out, err := nettools.IP(ctx, UpstreamNS, "-6", "-o", "addr", "show", "dev", UpstreamDev, "scope", "global")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(out), " "+address+" ") || strings.Count(string(out), "\n") != 1 {
+		if _, err := nettools.IP(ctx, UpstreamNS, "-6", "addr", "flush", "dev", UpstreamDev, "scope", "global"); err != nil {
+			return err
+		}
+	}
+	_, err = nettools.IP(ctx, UpstreamNS, "addr", "replace", address, "dev", UpstreamDev, "nodad")
 	if err != nil {
 		return err
 	}
@@ -351,10 +362,8 @@ func (l *Lab) WipeCloud(ctx context.Context, a *API) error {
 			return err
 		}
 	}
-	for _, name := range []string{IntNetName, ExtNetName} {
-		if err := l.wipeNetwork(ctx, a, name); err != nil {
-			return err
-		}
+	if err := wipeNetworks(ctx, a); err != nil {
+		return err
 	}
 	for _, k := range []struct {
 		kind kind
@@ -408,12 +417,47 @@ func (c *Cloud) wipeRouter(ctx context.Context) error {
 	})
 }
 
-// wipeNetwork deletes the instances and ports of a network, and the network with its subnets.
-func (l *Lab) wipeNetwork(ctx context.Context, a *API, name string) error {
-	id, err := a.find(ctx, network, name)
-	if err != nil || id == "" {
+// wipeNetworks deletes the networks of the workflow and whatever else has a subnet of its pool, with
+// their instances.
+func wipeNetworks(ctx context.Context, a *API) error {
+	var ids []string
+	for _, name := range []string{IntNetName, ExtNetName} {
+		id, err := a.find(ctx, network, name)
+		if err != nil {
+			return err
+		}
+		ids = append(ids, id)
+	}
+	pool, err := a.find(ctx, subnetPool, PoolName)
+	if err != nil {
 		return err
 	}
+	subnets, err := list[struct {
+		NetworkID string `json:"network_id"`
+		PoolID    string `json:"subnetpool_id"`
+	}](ctx, a, subnet, nil)
+	if err != nil {
+		return err
+	}
+	for _, s := range subnets {
+		if pool != "" && s.PoolID == pool {
+			ids = append(ids, s.NetworkID)
+		}
+	}
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) {
+		if id == "" {
+			continue
+		}
+		if err := wipeNetwork(ctx, a, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wipeNetwork deletes the instances and ports of a network, and the network with its subnets.
+func wipeNetwork(ctx context.Context, a *API, id string) error {
 	ports, err := list[Port](ctx, a, port, url.Values{"network_id": {id}, "device_owner": {computeOwner}})
 	if err != nil {
 		return err

@@ -169,13 +169,13 @@ func hasNoDevice(ctx context.Context, ns, device string) bool {
 
 // RouteVia makes the upstream router reach an address through the router's gateway address instead
 // of on the link; the returned function takes the route away.
-func (c *Cloud) RouteVia(ctx context.Context, a, via netip.Addr) (undo func() error, err error) {
+func (c *Cloud) RouteVia(ctx context.Context, a, via netip.Addr) (undo func(context.Context) error, err error) {
 	route := []string{a.String(), "via", via.String(), "dev", UpstreamDev}
 	if _, err := nettools.IP(ctx, UpstreamNS, append([]string{"-6", "route", "replace"}, route...)...); err != nil {
 		return nil, err
 	}
-	return func() error {
-		_, err := nettools.IP(context.WithoutCancel(ctx), UpstreamNS, append([]string{"-6", "route", "del"}, route...)...)
+	return func(ctx context.Context) error {
+		_, err := nettools.IP(ctx, UpstreamNS, append([]string{"-6", "route", "del"}, route...)...)
 		return err
 	}, nil
 }
