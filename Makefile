@@ -136,7 +136,8 @@ install: build ## Install below $(DESTDIR)$(PREFIX), keeping an existing ndp_pro
 	else install -m 0644 configs/ndp_proxy_agent.ini "$$ini"; fi
 
 # Owner, order and times are fixed and the binaries carry no paths, so the same
-# commit built by the same Go gives the same bytes.
+# commit built by the same Go gives the same bytes. Without /etc: unpacking must
+# not touch an operator's files, and the sample is among the documents.
 PACKAGE = $(MODULE)-$(VERSION)-linux-$(shell $(GO) env GOARCH)
 EPOCH   = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || echo 0))
 
@@ -144,6 +145,7 @@ EPOCH   = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null 
 package: need-go ## dist/*.tar.gz of what install installs, reproducible (deb and rpm: a later step)
 	rm -rf dist/stage
 	umask 022; $(MAKE) --no-print-directory install DESTDIR=dist/stage PREFIX=/usr SYSCONFDIR=/etc
+	rm -rf dist/stage/etc
 	tar --create --sort=name --mtime=@$(EPOCH) --owner=0 --group=0 --numeric-owner --format=gnu \
 	    --directory dist/stage --transform 's|^\.|$(PACKAGE)|' . | gzip -9n >dist/$(PACKAGE).tar.gz
 	rm -rf dist/stage
