@@ -89,11 +89,12 @@ func (n *Namespace) Run(name string, args ...string) string {
 	return out
 }
 
-// Start starts a command in the namespace that ends with the test at the
-// latest.
-func (n *Namespace) Start(name string, args ...string) *exec.Cmd {
+// StartTo starts a command in the namespace that writes to out and ends with
+// the test at the latest.
+func (n *Namespace) StartTo(out *os.File, name string, args ...string) *exec.Cmd {
 	n.t.Helper()
 	cmd := exec.Command(name, args...) // #nosec G204 -- the tests' own commands
+	cmd.Stdout, cmd.Stderr = out, out
 	n.Do(cmd.Start)
 	n.t.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may have ended
