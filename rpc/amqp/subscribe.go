@@ -65,6 +65,11 @@ type Delivery struct {
 	ack func() error
 }
 
+// NewDelivery makes a delivery by hand: for the tests of those who take them.
+func NewDelivery(body []byte, received time.Time, ack func() error) Delivery {
+	return Delivery{Body: body, Received: received, ack: ack}
+}
+
 // Ack tells the broker to forget the message. On a connection that is gone it
 // does nothing: the broker delivers the message again.
 func (d Delivery) Ack() error {

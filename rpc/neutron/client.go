@@ -67,20 +67,26 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, log: cfg.Logger, conn: conn, events: newQueue(),
+	c := newClient(cfg, conn)
+	c.conn = conn
+	return c, nil
+}
+
+func newClient(cfg Config, broker oslo.Broker) *Client {
+	c := &Client{cfg: cfg, log: cfg.Logger, events: newQueue(),
 		queue: QueueName(cfg.Host), chunk: newChunker(cfg.RouterChunk)}
-	c.rpc = oslo.NewClient(conn, oslo.Config{
+	c.rpc = oslo.NewClient(broker, oslo.Config{
 		Exchange: cfg.ControlExchange, Queue: cfg.Queues.replyQueue(), Timeout: cfg.CallTimeout,
 		Logger: cfg.Logger, Now: cfg.Now,
 	})
 	seen := oslo.NewSeen(repeats)
-	conn.Subscribe(amqp.Subscription{
+	broker.Subscribe(amqp.Subscription{
 		Queue: cfg.Queues.tapQueue(cfg.Host), Bindings: bindings(cfg), Purge: true, Prefetch: cfg.Prefetch,
 		Deliver: func(d amqp.Delivery) { c.deliver(d, seen) },
 		Up:      c.up,
 		Down:    c.down,
 	})
-	return c, nil
+	return c
 }
 
 // Run connects and keeps connecting until ctx is done; then it closes the

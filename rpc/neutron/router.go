@@ -192,7 +192,7 @@ func decodeFixedIP(w wireFixedIP, subnets []Subnet) (FixedIP, error) {
 		ip.PrefixLen = *w.PrefixLen
 	default:
 		for _, s := range subnets {
-			if s.ID == w.SubnetID {
+			if s.ID == w.SubnetID && s.CIDR.Contains(a) {
 				ip.PrefixLen = s.CIDR.Bits()
 			}
 		}

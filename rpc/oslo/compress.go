@@ -12,7 +12,9 @@ import (
 
 // Body returns the body of a delivery, decompressed if the cloud uses
 // kombu_compression. kombu's "application/x-gzip" is in truth zlib (RFC 1950).
-func Body(d amqp.Delivery) ([]byte, error) {
+func Body(d amqp.Delivery) ([]byte, error) { return body(d, MaxMessage) }
+
+func body(d amqp.Delivery, limit int64) ([]byte, error) {
 	var r io.Reader
 	switch d.Compression {
 	case "":
@@ -28,12 +30,12 @@ func Body(d amqp.Delivery) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("compression %q is not supported", amqp.Clean(d.Compression))
 	}
-	b, err := io.ReadAll(io.LimitReader(r, MaxMessage+1))
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("compressed message: %w", err)
 	}
-	if len(b) > MaxMessage {
-		return nil, fmt.Errorf("compressed message unpacks to more than %d bytes", MaxMessage)
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("compressed message unpacks to more than %d bytes", limit)
 	}
 	return b, nil
 }

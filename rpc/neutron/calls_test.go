@@ -1,0 +1,308 @@
+package neutron
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"neutron-ndp-proxy-agent/rpc/amqp"
+	"neutron-ndp-proxy-agent/rpc/oslo"
+)
+
+// server is a broker and a server in one: every published call is recorded and
+// answered by answer (nil, nil: not at all).
+type server struct {
+	t      *testing.T
+	subs   []amqp.Subscription
+	answer func(r *oslo.Request) (any, error)
+	calls  []*oslo.Request
+	sent   []amqp.Message
+}
+
+func (s *server) Subscribe(sub amqp.Subscription) { s.subs = append(s.subs, sub) }
+
+func (s *server) Publish(_ context.Context, m amqp.Message) error {
+	r, err := oslo.DecodeRequest(m.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.calls, s.sent = append(s.calls, r), append(s.sent, m)
+	if s.answer == nil {
+		return nil
+	}
+	result, err := s.answer(r)
+	if err != nil {
+		return err
+	}
+	if result == nil {
+		return nil
+	}
+	inner, err := json.Marshal(map[string]any{"result": result, "failure": nil, "ending": true, "_msg_id": r.MsgID})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	body, err := json.Marshal(map[string]string{"oslo.version": "2.0", "oslo.message": string(inner)})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.subs[0].Deliver(amqp.Delivery{Body: body})
+	return nil
+}
+
+func newTestClient(t *testing.T, cfg Config, answer func(*oslo.Request) (any, error)) (*server, *Client) {
+	t.Helper()
+	if cfg.Host == "" {
+		cfg.Host = "lab-host1"
+	}
+	cfg.Broker.Hosts = []amqp.Endpoint{{Host: "nowhere"}}
+	if cfg.Now == nil {
+		cfg.Now = func() time.Time { return someTime }
+	}
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{t: t, answer: answer}
+	return s, newClient(cfg, s)
+}
+
+// raw is the answer of a capture.
+func raw(t *testing.T, name string) func(*oslo.Request) (any, error) {
+	return func(*oslo.Request) (any, error) { return result(t, name), nil }
+}
+
+// Every call has the topic, version, method, argument shape and expiration of
+// the captured one.
+func TestCallsLikeTheCaptures(t *testing.T) {
+	ctx := context.Background()
+	for _, c := range []struct {
+		name   string
+		answer string
+		cfg    Config
+		call   func(*Client) error
+	}{
+		{"05a-get_router_ids-request", "05b-get_router_ids-reply", Config{}, func(c *Client) error {
+			ids, err := c.RouterIDs(ctx)
+			if diff := cmp.Diff([]string{"f8df71c6-8c81-48ef-956b-56abf6eda62a"}, ids); err == nil && diff != "" {
+				return errors.New(diff)
+			}
+			return err
+		}},
+		{"06a-sync_routers-request", "06b-sync_routers-reply", Config{}, func(c *Client) error {
+			r, bad, err := c.Routers(ctx, []string{"ROUTER"})
+			if err == nil && (len(r) != 1 || len(bad) != 0) {
+				return fmt.Errorf("%d routers, malformed %v", len(r), bad)
+			}
+			return err
+		}},
+		{"17a-bulk_pull-ndpproxy-request", "17b-bulk_pull-ndpproxy-reply", Config{}, func(c *Client) error {
+			p, bad, err := c.NDPProxies(ctx, []string{"ROUTER"})
+			if err == nil && (len(p) != 1 || len(bad) != 0) {
+				return fmt.Errorf("%d proxies, malformed %v", len(p), bad)
+			}
+			return err
+		}},
+		{"21a-report_state-new-agent-type-request", "21b-report_state-new-agent-type-reply",
+			Config{CallTimeout: 30 * time.Second}, func(c *Client) error {
+				s, err := c.ReportState(ctx, AgentState{Start: true, Binary: "ndp-proxy-agent",
+					Configurations: map[string]any{"routers": 1, "proxies": 1}})
+				if err == nil && s != ReportNew {
+					return fmt.Errorf("answer %q", s)
+				}
+				return err
+			}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, client := newTestClient(t, c.cfg, raw(t, c.answer))
+			if err := c.call(client); err != nil {
+				t.Fatal(err)
+			}
+			want, got := request(t, c.name), s.calls[0]
+			if got.Method != want.Method || got.Version != want.Version || got.Namespace != want.Namespace {
+				t.Errorf("calls %s %s, captured %s %s", got.Method, got.Version, want.Method, want.Version)
+			}
+			if diff := cmp.Diff(plainArgs(t, want), plainArgs(t, got)); diff != "" {
+				t.Errorf("arguments (-captured +ours):\n%s", diff)
+			}
+			meta, sent := readCapture(t, c.name).AMQP, s.sent[0]
+			ms := fmt.Sprint(sent.Expiration.Milliseconds())
+			if sent.Exchange != meta.Exchange || sent.Key != meta.RoutingKey[0] || ms != meta.Properties.Expiration {
+				t.Errorf("published to %s %s, expiration %s; captured %+v", sent.Exchange, sent.Key, ms, meta)
+			}
+		})
+	}
+}
+
+// plainArgs are the arguments of a call, with ids replaced and without the
+// resource versions that we do not send on purpose.
+func plainArgs(t *testing.T, r *oslo.Request) any {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(r.Args, &v); err != nil {
+		t.Fatal(err)
+	}
+	m := v.(map[string]any)
+	if _, ok := m["router_ids"]; ok {
+		m["router_ids"] = []any{"ROUTER"}
+	}
+	if f, ok := m["filter_kwargs"].(map[string]any); ok {
+		f["router_id"] = []any{"ROUTER"}
+	}
+	if s, ok := m["agent_state"].(map[string]any); ok {
+		delete(s["agent_state"].(map[string]any), "resource_versions")
+	}
+	return m
+}
+
+func TestReportState(t *testing.T) {
+	for answer, want := range map[string]string{
+		`"new"`: ReportNew, `"alive"`: ReportAlive, `"revived"`: ReportRevived, `null`: ReportIgnored,
+	} {
+		_, client := newTestClient(t, Config{}, func(*oslo.Request) (any, error) { return json.RawMessage(answer), nil })
+		if got, err := client.ReportState(context.Background(), AgentState{}); err != nil || got != want {
+			t.Errorf("answer %s: %q, %v", answer, got, err)
+		}
+	}
+	_, client := newTestClient(t, Config{}, func(*oslo.Request) (any, error) { return "dead\x1b", nil })
+	if _, err := client.ReportState(context.Background(), AgentState{}); err == nil || !strings.Contains(err.Error(), `dead\`) {
+		t.Errorf("unknown answer: %v", err)
+	}
+	// Defaults, and a time in UTC with its fraction even when that is zero.
+	zone := time.FixedZone("east", 3600)
+	s, client := newTestClient(t, Config{Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, zone) }}, nil)
+	args, err := json.Marshal(client.reportArgs(AgentState{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"agent_state":{"agent_state":{"binary":"neutron-ndp-proxy-agent","host":"lab-host1","topic":"N/A",` +
+		`"configurations":{},"agent_type":"NDP proxy agent"}},"time":"2026-01-02T02:04:05.000000"}`
+	if string(args) != want || len(s.calls) != 0 {
+		t.Errorf("got  %s\nwant %s", args, want)
+	}
+}
+
+func names(n int) []string {
+	var l []string
+	for i := range n {
+		l = append(l, fmt.Sprintf("r%d", i))
+	}
+	return l
+}
+
+// routersNamed is an answer of sync_routers.
+func routersNamed(ids []string) any {
+	list := []any{}
+	for _, id := range ids {
+		list = append(list, map[string]any{"id": id, "admin_state_up": true})
+	}
+	return list
+}
+
+func syncedIDs(t *testing.T, r *oslo.Request) []string {
+	t.Helper()
+	var a syncArgs
+	if err := json.Unmarshal(r.Args, &a); err != nil || a.Host != "lab-host1" {
+		t.Fatalf("sync_routers(%s): %v", r.Args, err)
+	}
+	return a.RouterIDs
+}
+
+// The chunks shrink until the server answers in time and grow again; nothing
+// is asked for twice that was answered, and nothing is left out.
+func TestRoutersChunks(t *testing.T) {
+	slowAbove := 3
+	var sizes []int
+	s, client := newTestClient(t, Config{RouterChunk: 16, CallTimeout: 20 * time.Millisecond}, nil)
+	s.answer = func(r *oslo.Request) (any, error) {
+		l := syncedIDs(t, r)
+		sizes = append(sizes, len(l))
+		if len(l) > slowAbove {
+			return nil, nil
+		}
+		return routersNamed(l), nil
+	}
+	want := names(20)
+	check := func() {
+		t.Helper()
+		routers, bad, err := client.Routers(context.Background(), want)
+		if err != nil || len(bad) > 0 {
+			t.Fatal(err, bad)
+		}
+		var got []string
+		for _, r := range routers {
+			got = append(got, r.ID)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	check()
+	if diff := cmp.Diff([]int{16, 8, 4, 2, 2, 2, 2, 4, 2, 2, 2, 2, 4, 2, 2}, sizes); diff != "" {
+		t.Errorf("sizes while slow (-want +got):\n%s", diff)
+	}
+	slowAbove, sizes = 100, nil
+	for range 4 {
+		check()
+	}
+	if last := sizes[len(sizes)-2:]; last[0] != 16 || last[1] != 4 {
+		t.Errorf("sizes when fast again: %v", sizes)
+	}
+}
+
+func TestRoutersTooSlowForOne(t *testing.T) {
+	_, client := newTestClient(t, Config{CallTimeout: 10 * time.Millisecond}, nil)
+	_, _, err := client.Routers(context.Background(), names(4))
+	if !errors.Is(err, oslo.ErrTimeout) || !strings.Contains(err.Error(), "first r0") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Other failures are not a reason to ask for less, and give no half list.
+func TestRoutersFailure(t *testing.T) {
+	n := 0
+	_, client := newTestClient(t, Config{RouterChunk: 2}, func(r *oslo.Request) (any, error) {
+		if n++; n > 1 {
+			return nil, amqp.ErrUnroutable
+		}
+		return routersNamed([]string{"r0", "r1"}), nil
+	})
+	routers, bad, err := client.Routers(context.Background(), names(4))
+	if !errors.Is(err, amqp.ErrUnroutable) || routers != nil || bad != nil || n != 2 {
+		t.Errorf("%v %v %v after %d calls", routers, bad, err, n)
+	}
+}
+
+// Nothing asked for is nothing, not everything.
+func TestEmptyListsAskNothing(t *testing.T) {
+	s, client := newTestClient(t, Config{}, nil)
+	r, _, err := client.Routers(context.Background(), nil)
+	p, _, err2 := client.NDPProxies(context.Background(), []string{})
+	if err != nil || err2 != nil || len(r)+len(p)+len(s.calls) != 0 {
+		t.Errorf("%v %v %v %v, %d calls", r, p, err, err2, len(s.calls))
+	}
+}
+
+func TestNDPProxiesChunks(t *testing.T) {
+	var sizes []int
+	_, client := newTestClient(t, Config{ProxyChunk: 1000}, func(r *oslo.Request) (any, error) {
+		var a pullArgs
+		if err := json.Unmarshal(r.Args, &a); err != nil {
+			return nil, err
+		}
+		sizes = append(sizes, len(a.Filter.RouterID))
+		return result(t, "17b-bulk_pull-ndpproxy-reply"), nil
+	})
+	p, _, err := client.NDPProxies(context.Background(), names(2500))
+	if err != nil || len(p) != 3 {
+		t.Errorf("%d proxies, %v", len(p), err)
+	}
+	if diff := cmp.Diff([]int{1000, 1000, 500}, sizes); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

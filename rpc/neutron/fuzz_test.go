@@ -1,0 +1,141 @@
+package neutron
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"neutron-ndp-proxy-agent/rpc/oslo"
+)
+
+// saneMalformed and the like check what must hold whatever came in: every accepted object can be
+// used without another look, and every report can be printed.
+func saneMalformed(t *testing.T, bad []Malformed) {
+	t.Helper()
+	for _, b := range bad {
+		if b.ID == "" || b.Err == nil || strings.ContainsAny(b.ID+b.Err.Error(), "\x00\x1b\n\r") {
+			t.Fatalf("malformed %q: %q", b.ID, b.Err)
+		}
+	}
+}
+
+func sanePort(t *testing.T, p Port) {
+	t.Helper()
+	if checkID(p.ID) != nil || checkID(p.NetworkID) != nil || len(p.MAC) != 17 {
+		t.Fatalf("port %+v", p)
+	}
+	for _, f := range p.FixedIPs {
+		if !f.Addr.IsValid() || f.Addr.Zone() != "" || f.PrefixLen < 0 || f.PrefixLen > f.Addr.BitLen() {
+			t.Fatalf("fixed IP %+v", f)
+		}
+	}
+	for _, s := range p.Subnets {
+		if !s.CIDR.IsValid() || s.CIDR != s.CIDR.Masked() || s.GatewayIP.Zone() != "" {
+			t.Fatalf("subnet %+v", s)
+		}
+	}
+}
+
+func saneProxies(t *testing.T, proxies []NDPProxy) {
+	t.Helper()
+	for _, p := range proxies {
+		if checkID(p.ID) != nil || checkID(p.RouterID) != nil || !p.Addr.Is6() || !p.Addr.IsGlobalUnicast() {
+			t.Fatalf("proxy %+v", p)
+		}
+	}
+}
+
+func FuzzRouters(f *testing.F) {
+	// Small seeds (and those in testdata/fuzz): the engine spends its time on
+	// minimising large ones. The captures are decoded by the other tests.
+	f.Add([]byte(`[{"id":"r","name":"n","admin_state_up":true,"enable_ndp_proxy":true,"gw_port":null,"_interfaces":[]}]`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		routers, bad, err := decodeRouters(data)
+		if err != nil && len(routers)+len(bad) > 0 {
+			t.Fatal("both an error and a result")
+		}
+		saneMalformed(t, bad)
+		for _, r := range routers {
+			if checkID(r.ID) != nil {
+				t.Fatalf("router %+v", r)
+			}
+			for _, l := range [][]Port{r.Interfaces, r.SNATInterfaces, r.FloatingIPAgentInterfaces} {
+				for _, p := range l {
+					sanePort(t, p)
+				}
+			}
+			if r.Gateway != nil {
+				sanePort(t, *r.Gateway)
+			}
+		}
+	})
+}
+
+func FuzzProxies(f *testing.F) {
+	f.Add([]byte(result(f, "17b-bulk_pull-ndpproxy-reply")))
+	f.Add([]byte(result(f, "18b-bulk_pull-ndpproxy-empty-reply")))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		proxies, bad, err := decodeProxies(data, "answer")
+		if err != nil && len(proxies)+len(bad) > 0 {
+			t.Fatal("both an error and a result")
+		}
+		saneMalformed(t, bad)
+		saneProxies(t, proxies)
+	})
+}
+
+func FuzzNotification(f *testing.F) {
+	for _, name := range []string{"08-routers_updated", "09-router_added_to_agent", "10-router_removed_from_agent",
+		"11-router_deleted", "12-fipnamespace_delete_on_ext_net", "13-push-ndpproxy-created", "14-push-ndpproxy-deleted"} {
+		r := request(f, name)
+		f.Add(r.Method, []byte(r.Args))
+	}
+	f.Fuzz(func(t *testing.T, method string, args []byte) {
+		e, err := decodeNotification(&oslo.Request{Method: method, Args: json.RawMessage(args)}, Header{})
+		if err != nil {
+			if e != nil || strings.ContainsAny(err.Error(), "\x00\x1b\n\r") {
+				t.Fatalf("event %v, error %q", e, err)
+			}
+			return
+		}
+		switch e := e.(type) {
+		case ProxiesPushed:
+			saneProxies(t, e.Proxies)
+			saneMalformed(t, e.Malformed)
+		case RoutersUpdated:
+			saneIDs(t, e.IDs...)
+		case RouterAdded:
+			saneIDs(t, e.IDs...)
+		case RouterRemoved:
+			saneIDs(t, e.ID)
+		case RouterDeleted:
+			saneIDs(t, e.ID)
+		}
+	})
+}
+
+func saneIDs(t *testing.T, ids ...string) {
+	t.Helper()
+	for _, id := range ids {
+		if checkID(id) != nil {
+			t.Fatalf("id %q", id)
+		}
+	}
+}
+
+// FuzzPush goes the whole way from the bytes of a message to the event.
+func FuzzPush(f *testing.F) {
+	f.Add([]byte(`{"oslo.version":"2.0","oslo.message":"{\"method\":\"push\",\"args\":{}}"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r, err := oslo.DecodeRequest(body)
+		if err != nil {
+			return
+		}
+		e, err := decodeNotification(r, Header{})
+		if p, ok := e.(ProxiesPushed); err == nil && ok {
+			saneProxies(t, p.Proxies)
+			saneMalformed(t, p.Malformed)
+		}
+	})
+}
