@@ -25,8 +25,7 @@ func TestSentAtOnceAndOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire()
 		a := w.on(t)
-		a.Owe(gateway, addr(1), addr(2))
-		a.Owe(gateway, addr(1))
+		a.Owe(gateway, addr(1), addr(2), addr(1))
 		synctest.Wait()
 		want := []event{{0, gateway, addr(1)}, {0, gateway, addr(2)}}
 		if diff := cmp.Diff(want, w.events(), compare); diff != "" {
