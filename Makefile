@@ -173,8 +173,9 @@ need-root:
 need-cc:
 	@if ! { command -v gcc && [ -e /usr/include/stdlib.h ]; } >/dev/null; then \
 	    [ -n '$(ROOT)' ] || { echo 'go test -race needs gcc and the C library headers (Debian: gcc libc6-dev)' >&2; exit 1; }; \
+	    echo 'installing gcc and libc6-dev for go test -race'; \
 	    export DEBIAN_FRONTEND=noninteractive; \
-	    apt=(apt-get -q -y -o DPkg::Lock::Timeout=600); \
-	    "$${apt[@]}" install --no-install-recommends gcc libc6-dev || \
-	        { "$${apt[@]}" update && "$${apt[@]}" install --no-install-recommends gcc libc6-dev; }; \
+	    apt=(apt-get -qq -y -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3); \
+	    "$${apt[@]}" install --no-install-recommends gcc libc6-dev >/dev/null 2>&1 || \
+	        { "$${apt[@]}" update && "$${apt[@]}" install --no-install-recommends gcc libc6-dev >/dev/null; }; \
 	fi
