@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -117,6 +118,7 @@ func (a *Agent) Ready() <-chan struct{} { return a.ready }
 // dataplane as it is then.
 func (a *Agent) Run(ctx context.Context, source Source) error {
 	defer a.queue.Close()
+	outer := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return source.Run(ctx) })
 	g.Go(func() error { return a.o.Watcher.Run(ctx) })
@@ -125,7 +127,10 @@ func (a *Agent) Run(ctx context.Context, source Source) error {
 	for range a.o.Workers {
 		g.Go(func() error { return a.work(ctx) })
 	}
-	return g.Wait()
+	if err := g.Wait(); outer.Err() == nil || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil // asked to stop
 }
 
 // changed takes the inventory's word that namespaces changed.
@@ -184,19 +189,19 @@ func (a *Agent) audit(ctx context.Context) error {
 
 // firstSync notes what has to be looked at before the agent is ready.
 func (a *Agent) firstSync(ctx context.Context) {
+	names := append(a.inventory.Namespaces(), a.leftovers(ctx)...)
 	awaited := map[string]bool{}
-	for _, ns := range append(a.inventory.Namespaces(), a.leftovers(ctx)...) {
+	for _, ns := range names {
 		awaited[ns] = true
 	}
 	a.mu.Lock()
 	a.awaited = awaited
-	none := len(awaited) == 0
 	a.mu.Unlock()
-	for ns := range awaited {
-		a.queue.Add(ns, true)
-	}
-	if none {
+	if len(names) == 0 {
 		close(a.ready)
+	}
+	for _, ns := range names {
+		a.queue.Add(ns, true)
 	}
 }
 

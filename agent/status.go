@@ -30,6 +30,9 @@ type status struct {
 	// is an error rather than something to wait for.
 	trouble string
 	failed  bool
+	// passing: the trouble is of the kind that the next try finds gone; said:
+	// it was logged.
+	passing, said bool
 }
 
 func (s *status) wait(why string) {
@@ -40,6 +43,7 @@ func (s *status) wait(why string) {
 func (s *status) fail(err error) {
 	s.counts.Failed = s.counts.Proxies
 	s.trouble, s.failed = err.Error(), true
+	s.passing = dataplane.Classify(err) == dataplane.ClassRetry
 }
 
 // judge counts what the plan and its application came to.
@@ -71,6 +75,7 @@ func (s *status) judge(p plan.Plan, result dataplane.Result, err error) {
 	if len(errs) > 0 {
 		s.failed = true
 		s.trouble = firstFew(errs)
+		s.passing = !slices.ContainsFunc(errs, func(err error) bool { return dataplane.Classify(err) != dataplane.ClassRetry })
 		return
 	}
 	slices.Sort(why)

@@ -76,8 +76,8 @@ func (a *Agent) unobserved(ctx context.Context, item reconcile.Item, st status, 
 	if ctx.Err() != nil {
 		return false
 	}
-	a.forgetAll(item.Key)
 	if dataplane.Classify(err) == dataplane.ClassGone {
+		a.forgetAll(item.Key)
 		if wanted {
 			st.wait("namespace does not exist yet")
 		}
@@ -145,8 +145,8 @@ func (a *Agent) announce(ns string, state dataplane.State, result dataplane.Resu
 	}
 }
 
-// forgetAll drops what is owed in a namespace that can't be looked at: when it
-// is there again, what becomes answerable is announced anew.
+// forgetAll drops what is owed in a namespace that is gone: when it is there
+// again, what becomes answerable is announced anew.
 func (a *Agent) forgetAll(ns string) {
 	a.mu.Lock()
 	devices := a.devices[ns]
@@ -157,9 +157,15 @@ func (a *Agent) forgetAll(ns string) {
 	}
 }
 
+// quietTries is how often a trouble of the passing kind may fail unsaid.
+const quietTries = 3
+
 // report logs what changed, and keeps the outcome for the counts. A trouble is
 // said when it comes, changes or goes, not on each try.
 func (a *Agent) report(ns string, item reconcile.Item, st status, result dataplane.Result) {
+	// While the L3 agent builds or removes a namespace, things vanish between
+	// two system calls. What passes with the next try is not worth a word.
+	st.said = st.trouble != "" && (!st.passing || item.Failures >= quietTries)
 	a.mu.Lock()
 	before := a.statuses[ns]
 	if st.counts.Routers == 0 && st.trouble == "" {
@@ -187,11 +193,14 @@ func (a *Agent) report(ns string, item reconcile.Item, st status, result datapla
 		}
 	}
 	switch {
-	case st.trouble != "" && st.trouble != before.trouble && st.failed:
+	case st.trouble != "" && !st.said:
+		log.Debug("not yet", zap.String("error", st.trouble))
+	case st.trouble != "" && before.said && st.trouble == before.trouble:
+	case st.trouble != "" && st.failed:
 		log.Warn("can't be made what it should be, trying again", zap.String("error", st.trouble))
-	case st.trouble != "" && st.trouble != before.trouble:
+	case st.trouble != "":
 		log.Info("waiting", zap.String("for", st.trouble))
-	case st.trouble == "" && before.trouble != "":
+	case before.said:
 		log.Info("as it should be")
 	}
 }

@@ -25,7 +25,10 @@ type Options struct {
 	Timeout   time.Duration
 	AgentMode string
 	Totals    func() agent.Totals
-	Log       *zap.Logger
+	// InSync is closed when the first full sync is applied: worth a report
+	// of its own.
+	InSync <-chan struct{}
+	Log    *zap.Logger
 }
 
 // Reporter sends the reports.
@@ -38,21 +41,25 @@ type Reporter struct {
 // New returns a reporter; Run does the work.
 func New(o Options) *Reporter { return &Reporter{o: o} }
 
-// Run reports at once and then at each interval, until the context ends.
+// Run reports at once, so that an agent that can't get in sync is seen too,
+// then when it is in sync and at each interval, until the context ends.
 func (r *Reporter) Run(ctx context.Context) error {
 	tick := time.NewTicker(r.o.Interval)
 	defer tick.Stop()
+	inSync := r.o.InSync
 	for {
-		r.report(ctx)
+		r.report(ctx, inSync == nil)
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-inSync:
+			inSync = nil
 		case <-tick.C:
 		}
 	}
 }
 
-func (r *Reporter) report(ctx context.Context) {
+func (r *Reporter) report(ctx context.Context, inSync bool) {
 	t := r.o.Totals()
 	callCtx, cancel := context.WithTimeout(ctx, r.o.Timeout)
 	defer cancel()
@@ -62,6 +69,7 @@ func (r *Reporter) report(ctx context.Context) {
 			// The guide tells operators to look for the extension here.
 			"extensions":      []string{"ndp_proxy"},
 			"agent_mode":      r.o.AgentMode,
+			"in_sync":         inSync,
 			"routers":         t.Routers,
 			"enabled_routers": t.Enabled,
 			"proxies":         t.Proxies,

@@ -89,19 +89,11 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 		})
 		reporter := statereport.New(statereport.Options{
 			Server: client, Interval: cfg.ReportInterval, Timeout: min(cfg.RPCResponseTimeout, cfg.ReportInterval),
-			AgentMode: cfg.AgentMode, Totals: loop.Totals, Log: log,
+			AgentMode: cfg.AgentMode, Totals: loop.Totals, InSync: loop.Ready(), Log: log,
 		})
 		g.Go(func() error { return client.Run(ctx) })
 		g.Go(func() error { return loop.Run(ctx, source) })
-		g.Go(func() error {
-			// The first report comes when there is something to report.
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-loop.Ready():
-			}
-			return reporter.Run(ctx)
-		})
+		g.Go(func() error { return reporter.Run(ctx) })
 	}
 	g.Go(func() error { return tellSystemd(ctx, loop, log) })
 	g.Go(func() error { return obeyHangup(ctx, loop, log) })
