@@ -18,6 +18,9 @@ type linuxKernel struct {
 	dir string
 }
 
+// Linux returns the running kernel's door, with the namespaces bound in dir.
+func Linux(dir string) Kernel { return linuxKernel{dir: dir} }
+
 // Namespaces implements [Kernel].
 func (k linuxKernel) Namespaces() ([]string, error) { return netns.List(k.dir) }
 

@@ -136,12 +136,16 @@ func (n *Namespace) AddAddr(device, prefix string) {
 	n.IP(args...)
 }
 
-// Dummy makes a device that leads nowhere, up.
-func (n *Namespace) Dummy(device string) {
+// Device makes a device that leads nowhere, up and with a carrier: one end of a
+// veth pair whose other end ([Peer]) is beside it. Not every kernel has dummy
+// devices.
+func (n *Namespace) Device(device string) {
 	n.t.Helper()
-	n.IP("link", "add", device, "type", "dummy")
-	n.IP("link", "set", device, "up")
+	n.lab.Veth(n, device, n, Peer(device))
 }
+
+// Peer is the name of the other end of a device made by [Namespace.Device].
+func Peer(device string) string { return "~" + device }
 
 // MAC returns a device's hardware address.
 func (n *Namespace) MAC(device string) net.HardwareAddr {
