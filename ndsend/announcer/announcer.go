@@ -176,32 +176,31 @@ func (a *Announcer) Owe(target Target, addrs ...netip.Addr) {
 // returns, none of them will leave, except in a burst that is on its way at
 // this moment: 50 ms worth of addresses at most, sent in about one.
 func (a *Announcer) Forget(target Target, addrs ...netip.Addr) {
+	a.takeBack(target, func(l *ledger) {
+		for _, addr := range addrs {
+			l.forget(addr)
+		}
+	})
+}
+
+// Drop takes back all that is owed on the target, as Forget does: the device
+// is no longer ours to announce on.
+func (a *Announcer) Drop(target Target) {
+	a.takeBack(target, (*ledger).clear)
+}
+
+func (a *Announcer) takeBack(target Target, from func(*ledger)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	w := a.workers[target]
 	if w == nil {
 		return
 	}
-	for _, addr := range addrs {
-		w.ledger.forget(addr)
-	}
+	from(w.ledger)
 	if w.ledger.len() == 0 {
 		// Wake it, lest it sleeps through a back-off with nothing to do.
 		w.signal(w.kicked)
 	}
-}
-
-// Drop takes back everything that is owed on the target: the device stopped
-// answering, or is no longer ours.
-func (a *Announcer) Drop(target Target) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	w := a.workers[target]
-	if w == nil {
-		return
-	}
-	w.ledger.clear()
-	w.signal(w.kicked)
 }
 
 // Kick says that the target's device or namespace changed: what is owed there

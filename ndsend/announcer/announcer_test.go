@@ -195,6 +195,30 @@ func TestForgottenIsNotSent(t *testing.T) {
 	})
 }
 
+// Dropping takes back everything, also what waits for its pace, on that device
+// alone; what is owed afterwards counts.
+func TestDrop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		a := w.on(t)
+		other := Target{Namespace: "qrouter-2", Device: "qg-1"}
+		a.Owe(gateway, several(0, 200)...)
+		a.Owe(other, several(0, 200)...)
+		time.Sleep(20 * time.Millisecond) // 100 at once each
+		a.Drop(gateway)
+		a.Drop(Target{Device: "unknown"})
+		a.Owe(gateway, addr(300))
+		time.Sleep(time.Minute)
+		sent := make(map[Target]int)
+		for _, e := range w.events() {
+			sent[e.Target]++
+		}
+		if diff := cmp.Diff(map[Target]int{gateway: 101, other: 200}, sent); diff != "" {
+			t.Errorf("sent (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // Nothing is left running for a device that owes nothing any more.
 func TestForgetEndsTheWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -363,7 +387,7 @@ func TestGone(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		err     error
-		dropped uint64
+		givenUp uint64
 	}{
 		{"no interface", ndsend.ErrNoInterface, 2},
 		{"no namespace", noNamespace, 2},
@@ -389,8 +413,8 @@ func TestGone(t *testing.T) {
 					t.Errorf("%d owed after it had come back, want 2", s.Owed)
 				}
 				time.Sleep(6 * time.Second)
-				if s := a.Stats(); s.Dropped != c.dropped || s.Owed != 2-int(c.dropped) {
-					t.Errorf("dropped %d, owed %d, want %d dropped", s.Dropped, s.Owed, c.dropped)
+				if s := a.Stats(); s.GivenUp != c.givenUp || s.Owed != 2-int(c.givenUp) {
+					t.Errorf("%d given up, %d owed, want %d given up", s.GivenUp, s.Owed, c.givenUp)
 				}
 				// Gone or not, the next Owe counts.
 				w.set(gateway, nil)

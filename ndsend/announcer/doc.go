@@ -5,7 +5,8 @@
 // namespace or device appears, its link comes up, or duplicate address
 // detection of its link-local address is done. [Announcer.Forget] takes an
 // address back that is no longer ours: announcing it would pull its traffic to
-// the wrong host. [Announcer.Kick] says that a device changed.
+// the wrong host; [Announcer.Drop] does so for a whole device.
+// [Announcer.Kick] says that a device changed.
 //
 // One goroutine serves one device of one namespace while something is owed
 // there, and a moment longer, until the device's pace is made up for. Devices

@@ -45,6 +45,11 @@ func TestLedgerModel(t *testing.T) {
 					}
 				}
 			},
+			"clear": func(*rapid.T) {
+				l.clear()
+				queue = nil
+				clear(standing)
+			},
 			"take": func(t *rapid.T) {
 				if batch != nil {
 					t.Skip("one batch at a time")

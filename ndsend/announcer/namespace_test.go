@@ -171,7 +171,7 @@ func TestNamespaceDeletedWhileOwed(t *testing.T) {
 	awaitTrouble(t, a, target(ours), ndsend.ReasonNotReady)
 	ours.Delete()
 	awaitTrouble(t, a, target(ours), ndsend.ReasonNamespace)
-	nstest.Await(t, "what is owed to be dropped", func() bool { return a.Stats().Dropped == 2 })
+	nstest.Await(t, "what is owed to be given up", func() bool { return a.Stats().GivenUp == 2 })
 	nstest.Await(t, "the worker to leave", func() bool { return workers(a) == 0 })
 	nstest.Await(t, "the old namespace's devices to go", func() bool { return !upstream.HasDevice("up0") })
 	if after := descriptors(t); after != before {

@@ -19,9 +19,9 @@ type Stats struct {
 	Failed map[ndsend.Reason]uint64
 	// Rejected counts addresses that cannot be announced and never were owed.
 	Rejected uint64
-	// Dropped counts announcements given up because the namespace or device
-	// stayed away for [Options].GoneAfter.
-	Dropped uint64
+	// GivenUp counts announcements that were dropped because the namespace or
+	// device stayed away for [Options].GoneAfter.
+	GivenUp uint64
 	// Owed is the number of announcements that wait, over all devices.
 	Owed int
 	// Pending describes each device that owes something, sorted.

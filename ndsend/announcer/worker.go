@@ -107,7 +107,7 @@ func (w *worker) book(batch []*debt, sent []netip.Addr, err error) {
 	now, isGone := time.Now(), w.isGone(err)
 
 	a.mu.Lock()
-	before, since, dropped := w.err, w.since, 0
+	before, since, givenUp := w.err, w.since, 0
 	a.counters.Sent += uint64(len(sent))
 	w.ledger.settle(batch, sent)
 	w.err = err
@@ -125,17 +125,18 @@ func (w *worker) book(batch []*debt, sent []netip.Addr, err error) {
 	case w.gone.IsZero():
 		w.gone = now
 	case now.Sub(w.gone) >= a.options.GoneAfter:
-		dropped = w.ledger.len()
-		a.counters.Dropped += uint64(dropped)
-		w.ledger, w.err, w.since, w.gone = newLedger(), nil, time.Time{}, time.Time{}
+		givenUp = w.ledger.len()
+		a.counters.GivenUp += uint64(givenUp)
+		w.ledger.clear()
+		w.err, w.since, w.gone = nil, time.Time{}, time.Time{}
 	}
 	left := w.ledger.len()
 	a.mu.Unlock()
 
 	counts := []zap.Field{zap.Int("sent", len(sent)), zap.Int("owed", left)}
 	switch {
-	case dropped > 0:
-		w.log.Warn("gave up announcing: the device stayed away", zap.Int("dropped", dropped), zap.Error(err))
+	case givenUp > 0:
+		w.log.Warn("gave up announcing: the device stayed away", zap.Int("given up", givenUp), zap.Error(err))
 	case err == nil && before != nil:
 		w.log.Info("announced after waiting", append(counts, zap.Duration("waited", now.Sub(since)))...)
 	case err == nil:
