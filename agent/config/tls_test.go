@@ -1,0 +1,197 @@
+package config
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// authority is a certification authority of the test's own.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	file string // PEM of cert
+	dir  string
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{dir: t.TempDir()}
+	a.file, a.cert, a.key = a.issue(t, "ca", &x509.Certificate{
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, Subject: pkix.Name{CommonName: "test authority"},
+	})
+	return a
+}
+
+// issue writes <name>.pem with certificate and key.
+func (a *authority) issue(t *testing.T, name string, template *x509.Certificate) (file string, cert *x509.Certificate, key *ecdsa.PrivateKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template.SerialNumber = big.NewInt(time.Now().UnixNano())
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	parent, signer := a.cert, a.key
+	if parent == nil {
+		parent, signer = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cert, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})...)
+	file = filepath.Join(a.dir, name+".pem")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file, cert, key
+}
+
+// handshake connects a client with config c to a broker that shows the
+// certificate in file, and returns the client's error and the name of the
+// client certificate that the broker saw.
+func handshake(t *testing.T, c *tls.Config, serverName, file string, server *tls.Config) (clientErr error, seen string) { //nolint:revive // the error is what is looked at
+	t.Helper()
+	pair, err := tls.LoadX509KeyPair(file, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server = server.Clone()
+	server.Certificates = []tls.Certificate{pair}
+	left, right := net.Pipe()
+	done := make(chan string)
+	go func() {
+		defer right.Close() //nolint:errcheck // a pipe
+		s := tls.Server(right, server)
+		name := ""
+		if s.Handshake() == nil && len(s.ConnectionState().PeerCertificates) > 0 {
+			name = s.ConnectionState().PeerCertificates[0].Subject.CommonName
+		}
+		done <- name
+	}()
+	c = c.Clone()
+	c.ServerName = serverName
+	clientErr = tls.Client(left, c).Handshake()
+	left.Close() //nolint:errcheck,gosec // a pipe
+	return clientErr, <-done
+}
+
+func TestTLSVerification(t *testing.T) {
+	ours, foreign := newAuthority(t), newAuthority(t)
+	named := &x509.Certificate{DNSNames: []string{"broker"}, IPAddresses: []net.IP{net.IPv4(10, 0, 0, 1)}}
+	good, _, _ := ours.issue(t, "broker", named)
+	bad, _, _ := foreign.issue(t, "broker", named)
+	for _, tc := range []struct {
+		name       string
+		r          Rabbit
+		server     string
+		cert, want string // want is a part of the error, "" for success
+	}{
+		{"right name", Rabbit{SSLCAFile: ours.file, SSLVerifyHostname: true}, "broker", good, ""},
+		{"right address", Rabbit{SSLCAFile: ours.file, SSLVerifyHostname: true}, "10.0.0.1", good, ""},
+		{"wrong name", Rabbit{SSLCAFile: ours.file, SSLVerifyHostname: true}, "other", good, "not other"},
+		{"wrong name, not verified", Rabbit{SSLCAFile: ours.file}, "other", good, ""},
+		{"foreign authority", Rabbit{SSLCAFile: ours.file, SSLVerifyHostname: true}, "broker", bad, "unknown authority"},
+		{"foreign authority, name not verified", Rabbit{SSLCAFile: ours.file}, "broker", bad, "unknown authority"},
+		{"system's roots", Rabbit{SSLVerifyHostname: true}, "broker", good, "unknown authority"},
+		{"system's roots, name not verified", Rabbit{}, "broker", good, "unknown authority"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tc.r.SSL = true
+			c, err := tc.r.TLSConfig()
+			if err != nil {
+				t.Fatal(err)
+			}
+			err, _ = handshake(t, c, tc.server, tc.cert, &tls.Config{}) //nolint:gosec // the server's side of a test
+			if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+// TestTLSClientCertificate: the certificate is sent, from one file or two, and
+// one that is renewed is used without a restart.
+func TestTLSClientCertificate(t *testing.T) {
+	ca := newAuthority(t)
+	broker, _, _ := ca.issue(t, "broker", &x509.Certificate{DNSNames: []string{"broker"}})
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.cert)
+	server := &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool, MinVersion: tls.VersionTLS12}
+	client := func(cn string) string {
+		f, _, _ := ca.issue(t, "client", &x509.Certificate{
+			Subject: pkix.Name{CommonName: cn}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		})
+		return f
+	}
+	file := client("first")
+	for _, key := range []string{"", file} {
+		r := Rabbit{SSL: true, SSLCAFile: ca.file, SSLCertFile: file, SSLKeyFile: key, SSLVerifyHostname: true}
+		c, err := r.TLSConfig()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, cn := range []string{"second", "third"} {
+			client(cn)
+			if err, seen := handshake(t, c, "broker", broker, server); err != nil || seen != cn {
+				t.Errorf("error %v, the broker saw %q, want %q", err, seen, cn)
+			}
+		}
+	}
+}
+
+func TestTLSVersions(t *testing.T) {
+	for _, tc := range []struct {
+		in       string
+		min, max uint16
+	}{
+		{"", tls.VersionTLS12, 0}, {"SSLv23", tls.VersionTLS12, 0}, {"TLSv1", tls.VersionTLS10, tls.VersionTLS10},
+		{"tlsv1_1", tls.VersionTLS11, tls.VersionTLS11}, {"TLSv1_2", tls.VersionTLS12, tls.VersionTLS12},
+	} {
+		c, err := Rabbit{SSL: true, SSLVersion: tc.in}.TLSConfig()
+		if err != nil || c.MinVersion != tc.min || c.MaxVersion != tc.max {
+			t.Errorf("ssl_version %q: %v, versions %x to %x", tc.in, err, c.MinVersion, c.MaxVersion)
+		}
+	}
+	for _, in := range []string{"SSLv2", "sslv3", "TLSv9"} {
+		if c, err := (Rabbit{SSL: true, SSLVersion: in}).TLSConfig(); err == nil || c != nil {
+			t.Errorf("ssl_version %q is accepted", in)
+		}
+	}
+}
+
+func TestTLSOffAndBroken(t *testing.T) {
+	if c, err := (Rabbit{SSLCAFile: "/nowhere"}).TLSConfig(); c != nil || err != nil {
+		t.Errorf("ssl off: %v, %v", c, err)
+	}
+	if _, err := (Rabbit{SSL: true, SSLCAFile: "/nowhere"}).TLSConfig(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing authority: %v", err)
+	}
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("no PEM"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Rabbit{SSL: true, SSLCAFile: empty}).TLSConfig(); err == nil || !strings.Contains(err.Error(), "no certificate in PEM form") {
+		t.Errorf("empty authority: %v", err)
+	}
+}
