@@ -59,7 +59,7 @@ func Namespace(name string, entries []inventory.Entry, interfaces []dataplane.In
 	}
 	p.State.Namespace = name
 	for _, d := range devices {
-		why := ""
+		var why string
 		d.LinkLocal, d.Answer, why = answers(d.Name, gateways[d.Name], interfaces)
 		if !d.Answer {
 			p.Standby[d.Name] = why
