@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
 
 	"neutron-ndp-proxy-agent/agent/config/inifile"
@@ -81,7 +80,7 @@ func withDefaults(a Args) []source {
 
 // confFiles lists what oslo.config's sorted(glob("dir/*.conf")) lists.
 func confFiles(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+	entries, err := os.ReadDir(dir) // sorted by name
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +90,6 @@ func confFiles(dir string) ([]string, error) {
 			paths = append(paths, filepath.Join(dir, n))
 		}
 	}
-	sort.Strings(paths)
 	return paths, nil
 }
 

@@ -52,6 +52,9 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 			t.Errorf("the secret is in: %s", p)
 		}
 	}
+	if j, err := json.Marshal(in); err != nil || string(j) != `{"Public":"***"}` || string(y) != "'***'\n" {
+		t.Errorf("JSON %s, YAML %s: a secret should be seen to be there (%v)", j, y, err)
+	}
 	if !strings.Contains(log.String(), "rabbit://u:***@h:1/%2F") {
 		t.Errorf("the redacted URL is not logged: %s", log.String())
 	}

@@ -20,7 +20,7 @@ import (
 // system's roots, and so is its name, unless ssl_enforce_hostname_verification
 // is false. oslo.messaging does less: it checks no name without ssl_ca_file, it
 // checked none at all before 2026, and with ssl_version and no ssl_ca_file (or
-// py-amqp before 5.1) it verifies nothing.
+// py-amqp before 5.0.3) it verifies nothing.
 func (r Rabbit) TLSConfig() (*tls.Config, error) {
 	if !r.SSL {
 		return nil, nil

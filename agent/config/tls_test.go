@@ -68,9 +68,9 @@ func (a *authority) issue(t *testing.T, name string, template *x509.Certificate)
 }
 
 // handshake connects a client with config c to a broker that shows the
-// certificate in file, and returns the client's error and the name of the
-// client certificate that the broker saw.
-func handshake(t *testing.T, c *tls.Config, serverName, file string, server *tls.Config) (clientErr error, seen string) { //nolint:revive // the error is what is looked at
+// certificate in file, and returns the name of the client certificate
+// that the broker saw, and the client's error.
+func handshake(t *testing.T, c *tls.Config, serverName, file string, server *tls.Config) (seen string, clientErr error) {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(file, file)
 	if err != nil {
@@ -93,7 +93,7 @@ func handshake(t *testing.T, c *tls.Config, serverName, file string, server *tls
 	c.ServerName = serverName
 	clientErr = tls.Client(left, c).Handshake()
 	left.Close() //nolint:errcheck,gosec // a pipe
-	return clientErr, <-done
+	return <-done, clientErr
 }
 
 func TestTLSVerification(t *testing.T) {
@@ -122,7 +122,7 @@ func TestTLSVerification(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err, _ = handshake(t, c, tc.server, tc.cert, &tls.Config{}) //nolint:gosec // the server's side of a test
+			_, err = handshake(t, c, tc.server, tc.cert, &tls.Config{}) //nolint:gosec // the server's side of a test
 			if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error %v, want %q", err, tc.want)
 			}
@@ -153,7 +153,7 @@ func TestTLSClientCertificate(t *testing.T) {
 		}
 		for _, cn := range []string{"second", "third"} {
 			client(cn)
-			if err, seen := handshake(t, c, "broker", broker, server); err != nil || seen != cn {
+			if seen, err := handshake(t, c, "broker", broker, server); err != nil || seen != cn {
 				t.Errorf("error %v, the broker saw %q, want %q", err, seen, cn)
 			}
 		}
