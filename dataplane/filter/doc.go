@@ -1,7 +1,7 @@
 // Package filter keeps one nftables table of ours in a namespace (family ip6):
 //
 //	table ip6 neutron_ndp_proxy {
-//	  set meta { type ifname }                  # what we wrote: one comment a device
+//	  set record { type ifname }                # what we wrote: one comment a device
 //	  set published-<device> { type ipv6_addr }
 //	  set guarded-<device> { type ipv6_addr; flags interval }
 //	  chain forward {     type filter hook forward priority -5; policy accept
@@ -23,7 +23,7 @@
 // so the table stands beside Neutron's own.
 //
 // Every change is one transaction. Large sets are not compared by dumping them
-// (that is quadratic in the kernel): each device's element of the meta set
+// (that is quadratic in the kernel): each device's element of the record set
 // carries a record of what was written, a count and a hash, changed in the same
 // transaction. It also keeps the device's original proxy_delay, so that a later
 // process can put it back.

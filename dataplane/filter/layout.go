@@ -16,7 +16,7 @@ import (
 const (
 	chainForward    = "forward"
 	chainPrerouting = "prerouting"
-	setMeta         = "meta"
+	setRecord       = "record"
 
 	// Before Neutron's filter chains (priority 0): what is dropped need not
 	// be looked at again. The order changes no verdict.
@@ -66,8 +66,8 @@ func setName(kind, device string) string {
 	return b.String()
 }
 
-func metaSet(t *nftables.Table) *nftables.Set {
-	return &nftables.Set{Table: t, Name: setMeta, KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian}
+func recordSet(t *nftables.Table) *nftables.Set {
+	return &nftables.Set{Table: t, Name: setRecord, KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian}
 }
 
 func publishedSet(t *nftables.Table, device string) *nftables.Set {
@@ -226,7 +226,7 @@ func prefixesOf(bounds []bound) []netip.Prefix {
 	return set.Prefixes()
 }
 
-func metaElements(c Content) []nftables.SetElement {
+func recordElements(c Content) []nftables.SetElement {
 	out := make([]nftables.SetElement, len(c.Devices))
 	for i, d := range c.Devices {
 		out[i] = nftables.SetElement{Key: ifname(d.Name), Comment: d.Record().String()}

@@ -115,9 +115,9 @@ func (r *reader) read(deep bool) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	if _, ok := sets[setMeta]; !ok {
-		problem("set %s is missing", setMeta)
-	} else if f.Devices, err = r.meta(); err != nil {
+	if _, ok := sets[setRecord]; !ok {
+		problem("set %s is missing", setRecord)
+	} else if f.Devices, err = r.records(); err != nil {
 		return Found{}, err
 	}
 	for i := range f.Devices {
@@ -131,7 +131,7 @@ func (r *reader) read(deep bool) (Found, error) {
 	return f, r.structure(f, problem)
 }
 
-// device completes what the meta set says of a device with its own sets.
+// device completes what the record set says of a device with its own sets.
 func (r *reader) device(d *FoundDevice, sets map[string]int, deep bool, problem func(string, ...any)) error {
 	published, guarded := setName("published", d.Name), setName("guarded", d.Name)
 	have, okPublished := sets[published]
@@ -231,10 +231,10 @@ func (r *reader) rules(chain string) ([]string, error) {
 	return out, nil
 }
 
-// meta returns the devices that the meta set names, sorted, with their records.
-func (r *reader) meta() ([]FoundDevice, error) {
+// records returns the devices that the record set names, sorted, with their records.
+func (r *reader) records() ([]FoundDevice, error) {
 	var out []FoundDevice
-	err := r.eachElement(setMeta, func(key []byte, e attributes) {
+	err := r.eachElement(setRecord, func(key []byte, e attributes) {
 		name, _, _ := strings.Cut(string(key), "\x00")
 		out = append(out, FoundDevice{Name: name, Record: ParseRecord(commentOf(e[unix.NFTA_SET_ELEM_USERDATA]))})
 	})

@@ -20,7 +20,7 @@ const recordVersion = "1"
 const sumLen = 8
 
 // Record is the short description of a device's part that the kernel keeps for
-// us in the comment of the device's element of the meta set:
+// us in the comment of the device's element of the record set:
 //
 //	v=1 published=2:4f0c… guarded=1:99aa… link-local=fe80::1 delay=800
 //

@@ -138,8 +138,8 @@ func (tx *transaction) rebuild(target Content) {
 	tx.clear()
 	tx.conn.AddTable(tx.table)
 	tx.messages++
-	tx.addSet(metaSet(tx.table))
-	tx.add(metaSet(tx.table), metaElements(target))
+	tx.addSet(recordSet(tx.table))
+	tx.add(recordSet(tx.table), recordElements(target))
 	for _, b := range baseChains() {
 		tx.conn.AddChain(b.build(tx.table))
 		tx.messages++
@@ -186,8 +186,8 @@ func (tx *transaction) change(base, target Content) {
 		tx.addRules(target)
 	}
 	// Adding an element that exists would keep its old comment.
-	tx.flushSet(metaSet(tx.table))
-	tx.add(metaSet(tx.table), metaElements(target))
+	tx.flushSet(recordSet(tx.table))
+	tx.add(recordSet(tx.table), recordElements(target))
 }
 
 func sameRules(a, b Content) bool {

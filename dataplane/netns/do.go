@@ -25,6 +25,14 @@ func (h *Handle) Do(fn func() error) error {
 	result := make(chan error, 1)
 	go func() {
 		err := errExited
+		runtime.LockOSThread()
+		if unix.Gettid() == os.Getpid() {
+			// The main thread cannot be destroyed. Occupy it, so that the
+			// second attempt runs on another one.
+			defer runtime.UnlockOSThread()
+			result <- h.Do(fn)
+			return
+		}
 		// A function that calls runtime.Goexit (t.FailNow in a test) leaves
 		// through here, thread locked; nobody waits for ever.
 		defer func() { result <- err }()
@@ -33,9 +41,8 @@ func (h *Handle) Do(fn func() error) error {
 	return <-result
 }
 
-// do must run on a goroutine that ends right after it.
+// do runs on a goroutine that is locked to its thread and ends right after it.
 func (h *Handle) do(fn func() error) error {
-	runtime.LockOSThread()
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
 		runtime.UnlockOSThread()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"neutron-ndp-proxy-agent/dataplane/netns"
 )
@@ -37,8 +38,14 @@ type Namespace struct {
 func inThread(fn func() error) error {
 	result := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		result <- fn()
+		runtime.LockOSThread()
+		if unix.Gettid() == os.Getpid() {
+			// The main thread is only parked, and would stay where it is.
+			defer runtime.UnlockOSThread()
+			result <- inThread(fn)
+			return
+		}
+		result <- fn() // never unlocked: the thread ends with the goroutine
 	}()
 	return <-result
 }

@@ -1,0 +1,15 @@
+package filter
+
+import "context"
+
+// KernelCounts reports whether the kernel tells how many elements sets have
+// (Linux 6.16).
+func KernelCounts(ctx context.Context, fd int, table string) (bool, error) {
+	r, err := newReader(ctx, fd, table)
+	if err != nil {
+		return false, err
+	}
+	defer r.close()
+	sets, err := r.sets()
+	return sets[setRecord] != unknownCount, err
+}
