@@ -136,7 +136,7 @@ func (w *worker) book(batch []*debt, sent []netip.Addr, err error) {
 	counts := []zap.Field{zap.Int("sent", len(sent)), zap.Int("owed", left)}
 	switch {
 	case givenUp > 0:
-		w.log.Warn("gave up announcing: the device stayed away", zap.Int("given up", givenUp), zap.Error(err))
+		w.log.Warn("gave up announcing: the device stayed away", zap.Int("given_up", givenUp), zap.Error(err))
 	case err == nil && before != nil:
 		w.log.Info("announced after waiting", append(counts, zap.Duration("waited", now.Sub(since)))...)
 	case err == nil:
