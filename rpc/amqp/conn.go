@@ -171,26 +171,35 @@ func (c *Conn) broadcast() {
 // one until ctx is done.
 func (c *Conn) await(ctx context.Context) (*session, error) {
 	for {
-		c.mu.Lock()
-		s, changed, last := c.session, c.changed, c.status.LastError
-		c.mu.Unlock()
-		var why error
+		s, changed, _ := c.usable()
 		if s != nil {
-			if why = s.notReady(); why == nil {
-				return s, nil
-			}
-		} else {
-			why = last
+			return s, nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
+			_, _, why := c.usable()
 			if why == nil {
 				why = errors.New("first attempt under way")
 			}
 			return nil, fmt.Errorf("%w: %w (%w)", ErrNotConnected, why, ctx.Err())
 		}
 	}
+}
+
+// usable returns the session if messages can be sent on it, and otherwise why
+// not, with a channel that is closed when that may have changed.
+func (c *Conn) usable() (*session, <-chan struct{}, error) {
+	c.mu.Lock()
+	s, changed, last := c.session, c.changed, c.status.LastError
+	c.mu.Unlock()
+	if s == nil {
+		return nil, changed, last
+	}
+	if why := s.notReady(); why != nil {
+		return nil, changed, why
+	}
+	return s, changed, nil
 }
 
 // sleep waits for d and tells whether ctx is still good.

@@ -170,15 +170,20 @@ func (s *session) do(what string, f func() error) error {
 	if err == nil {
 		return nil
 	}
-	// ErrClosed of the library says nothing; the cause does. The notification
-	// of a close may still be on its way to watch.
-	if errors.Is(err, amqp091.ErrClosed) && s.conn.IsClosed() {
-		if s.over() {
-			return fmt.Errorf("%s: %w", what, s.reason())
-		}
-		return fmt.Errorf("%s: %w", what, ErrConnectionLost)
+	// The library words the end of a connection by what it met first, such as
+	// "use of closed network connection"; the cause says more. The
+	// notification of a close by the broker may still be on its way to watch.
+	switch {
+	case s.over():
+		err = s.reason()
+	case s.conn.IsClosed() && errors.Is(err, amqp091.ErrClosed):
+		err = ErrConnectionLost
+	case s.conn.IsClosed():
+		err = fmt.Errorf("%w: %w", ErrConnectionLost, explain(err))
+	default:
+		err = explain(err)
 	}
-	return fmt.Errorf("%s: %w", what, explain(err))
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 // channel opens a channel.
