@@ -70,7 +70,7 @@ demo: build ## The main job without a cloud, in three namespaces (root; 15 s)
 	@test/demo/demo.sh
 
 .PHONY: check
-check: need-go need-cc ## Quick lane: vet, unit and namespace tests with -race, no broker (root, gcc; 5 min)
+check: need-go need-cc ## Quick lane: vet, unit and namespace tests with -race, no broker (root, gcc; 3 min, then 1 min)
 	$(if $(ROOT),@test/lab/install net,@echo 'check: not root, so the tests in namespaces will skip themselves')
 	$(call lane,vet,$(GO) vet -tags $(TAGS) ./...)
 	$(call lane,unit and namespace tests,CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 15m ./...)
@@ -99,7 +99,7 @@ bench: need-go ## Benchmarks of all packages (root for those in namespaces; minu
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 
 .PHONY: lint
-lint: need-go ## gofmt, golangci-lint and its room rules, shellcheck (network the first time; 3 min, then 30 s)
+lint: need-go ## gofmt, golangci-lint and its room rules, shellcheck (network the first time; 2 min, then 15 s)
 	$(call lane,gofmt,out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt'ed (make fmt):" $$out; exit 1; })
 	$(call lane,golangci-lint,$(GO) run $(GOLANGCI) run --build-tags $(TAGS) ./...)
 	$(if $(ROOT),@test/lab/install lint)
@@ -112,7 +112,7 @@ fmt: need-go ## Format the Go code in place, imports grouped (network the first 
 	$(GO) run $(GOLANGCI) fmt
 
 .PHONY: cover
-cover: need-go ## Coverage of the quick lane: coverage.out and coverage.html (root; 5 min)
+cover: need-go ## Coverage of the quick lane: coverage.out and coverage.html (root; 1 min)
 	$(GO) test -count=1 -timeout 15m -coverpkg=./... -coverprofile=coverage.out ./...
 	$(GO) tool cover -html=coverage.out -o coverage.html
 	@$(GO) tool cover -func=coverage.out | tail -n 1
