@@ -8,12 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
-
 	"neutron-ndp-proxy-agent/rpc/amqp"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConfigChecked(t *testing.T) {
 	broker := amqp.Config{Hosts: []amqp.Endpoint{{Host: "mq"}}}
