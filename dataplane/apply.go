@@ -173,7 +173,14 @@ func (a *applier) write(ctx context.Context, base *filter.Content, target filter
 		err = a.transact(ctx, nil, target)
 	}
 	if err == nil {
-		a.d.memory.learn(a.changes.Namespace, a.changes.ID, func(b *Baseline) { b.Filter = &target })
+		a.d.memory.learn(a.changes.Namespace, a.changes.ID, func(b *Baseline) {
+			delays := make(map[string]time.Duration, len(target.Devices))
+			for _, d := range target.Devices {
+				delays[d.Name] = d.OriginalDelay
+			}
+			*b = b.managing(delays)
+			b.Filter = &target
+		})
 	}
 	return err
 }
@@ -331,9 +338,12 @@ func (a *applier) learn(l learned) {
 		}
 	}
 	a.d.memory.learn(a.changes.Namespace, a.changes.ID, func(b *Baseline) {
-		d, ok := b.Devices[l.device]
-		if !ok || d.Index != index {
-			d = BaselineDevice{Index: index, ProxyDelay: filter.NoDelay, OriginalDelay: filter.NoDelay}
+		d := b.Devices[l.device]
+		if d.Index != index {
+			d = BaselineDevice{
+				Index: index, ProxyDelay: filter.NoDelay,
+				Managed: d.Managed, OriginalDelay: d.OriginalDelay,
+			}
 		}
 		d.Marked = replaced(d.Marked, l.removed, l.added)
 		if l.proxyNDP != nil {
@@ -341,12 +351,6 @@ func (a *applier) learn(l learned) {
 		}
 		if l.delay != nil {
 			d.ProxyDelay = *l.delay
-		}
-		if final := a.changes.Filter.final(); final != nil {
-			d.OriginalDelay = filter.NoDelay
-			if f, ok := final.Device(l.device); ok {
-				d.OriginalDelay = f.OriginalDelay
-			}
 		}
 		b.Devices[l.device] = d
 	})

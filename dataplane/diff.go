@@ -166,9 +166,9 @@ func (d *differ) device(name string) {
 		}
 		return
 	}
-	_, managed := d.have.Filter.Device(name)
+	managed := d.managed(name)
 	c := DeviceChange{Device: name, Index: i.Index, Answers: wanted && want.Answer}
-	// Without our table's word the sysctl may be anybody's.
+	// A sysctl that nothing says is ours may be anybody's.
 	if (wanted || managed) && i.ProxyNDP != c.Answers {
 		c.Answer = Off
 		if c.Answers {
@@ -189,6 +189,17 @@ func (d *differ) device(name string) {
 		d.drift(c, i)
 		d.changes.Devices = append(d.changes.Devices, c)
 	}
+}
+
+// managed reports whether we have been at work on a device: our table names it,
+// or, should somebody have deleted the table, entries of ours or this process
+// say so.
+func (d *differ) managed(device string) bool {
+	if _, ok := d.have.Filter.Device(device); ok {
+		return true
+	}
+	return d.have.Baseline.Devices[device].Managed ||
+		slices.ContainsFunc(d.byDevice[device], func(p Proxy) bool { return p.Ours })
 }
 
 func (d *differ) entries(c *DeviceChange, want Device) {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"neutron-ndp-proxy-agent/dataplane/filter"
 )
@@ -30,6 +31,8 @@ func (m *memory) baseline(o Observation) Baseline {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if r, ok := m.set[o.Namespace]; ok && r.id == o.ID {
+		r.baseline = r.baseline.remember(o)
+		m.put(o.Namespace, r)
 		return r.baseline
 	}
 	b := Baseline{Devices: map[string]BaselineDevice{}}
@@ -39,22 +42,50 @@ func (m *memory) baseline(o Observation) Baseline {
 	if c, known := o.Filter.Content(); known && o.Filter.Present && o.Filter.Holds(c) {
 		b.Filter = &c
 	}
+	b = b.remember(o)
 	m.put(o.Namespace, remembered{o.ID, b})
 	return b
 }
 
 func baselineDevice(o Observation, i Interface) BaselineDevice {
-	d := BaselineDevice{
+	return BaselineDevice{
 		Index: i.Index, Marked: o.Marked(i.Name), ProxyNDP: i.ProxyNDP,
 		ProxyDelay: i.ProxyDelay, OriginalDelay: filter.NoDelay,
 	}
-	if f, ok := o.Filter.Device(i.Name); ok {
-		d.OriginalDelay = f.Record.OriginalDelay
-	}
-	return d
 }
 
-// learn replaces the baseline after an Apply.
+// remember takes on what the table's records say, which are the only proof
+// once somebody has deleted the table. A table that is gone or broken says
+// nothing.
+func (b Baseline) remember(o Observation) Baseline {
+	if !o.Filter.Present || o.Filter.Problem != "" {
+		return b
+	}
+	delays := make(map[string]time.Duration, len(o.Filter.Devices))
+	for _, f := range o.Filter.Devices {
+		delays[f.Name] = f.Record.OriginalDelay
+	}
+	return b.managing(delays)
+}
+
+// managing returns the baseline with exactly those devices managed, and their
+// original delays.
+func (b Baseline) managing(delays map[string]time.Duration) Baseline {
+	devices := maps.Clone(b.Devices)
+	for name, d := range devices {
+		d.Managed, d.OriginalDelay = false, filter.NoDelay
+		devices[name] = d
+	}
+	for name, delay := range delays {
+		d := devices[name]
+		d.Managed, d.OriginalDelay = true, delay
+		devices[name] = d
+	}
+	b.Devices = devices
+	return b
+}
+
+// learn replaces the baseline after a write.
 func (m *memory) learn(ns string, id ID, change func(*Baseline)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
