@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,8 +18,8 @@ import (
 	"neutron-ndp-proxy-agent/test/nettools"
 )
 
-// errorLine matches a line of level error or worse, in both of zap's encodings.
-var errorLine = regexp.MustCompile(`(?i)(\t|\s|"level":")(error|dpanic|panic|fatal)(\t|\s|")`)
+// complaint matches a log line that an operator must see: level warn or worse.
+var complaint = regexp.MustCompile(`^\S+\t(warn|error|dpanic|panic|fatal)\t`)
 
 // TestBadConfiguration: what cannot work from the start ends the daemon at once with one error that
 // names the culprit.
@@ -38,7 +39,7 @@ func TestBadConfiguration(t *testing.T) {
 	}{
 		{"missing file", []string{"--config-file", neutron, "--config-file", dir + "/none.ini"}, []string{"none.ini"}},
 		{"a directory", []string{"--config-file", neutron, "--config-file", dir}, []string{dir}},
-		{"not an ini file", []string{"--config-file", neutron, "--config-file", write("broken.ini", "[ndp_proxy\nworkers 4\n")}, []string{"broken.ini"}},
+		{"not an ini file", []string{"--config-file", neutron, "--config-file", write("broken.ini", "[ndp_proxy]\nworkers 4\n")}, []string{"broken.ini", "2"}},
 		{"unknown option", []string{"--config-file", neutron, "--config-file", write("typo.ini", "[ndp_proxy]\n# comment\naudit_intervall = 5\n")},
 			[]string{"typo.ini", "3", "audit_intervall", "audit_interval"}},
 		{"value out of range", []string{"--config-file", neutron, "--config-file", write("range.ini", "[ndp_proxy]\nworkers = 0\n")}, []string{"range.ini", "workers", "0"}},
@@ -88,10 +89,10 @@ func TestBadBroker(t *testing.T) {
 			w.must(os.WriteFile(override, []byte("[DEFAULT]\ntransport_url = "+c.url+"\n"), 0o600))
 			w.pinging(func(p *nettools.Pinger) {
 				d := w.lab.StartDaemon(t, lab.DaemonConfig{More: []string{override}})
-				_, err := d.AwaitLog(w.within(10*time.Second), errorLine)
+				_, err := d.AwaitLog(w.within(10*time.Second), complaint)
 				w.must(err)
 				w.must(p.AwaitSent(w.ctx, 300)) // some more attempts
-				errors := d.Lines(errorLine)
+				errors := d.Lines(complaint)
 				if len(errors) != 1 || !strings.Contains(errors[0], c.want) {
 					t.Errorf("want one error that names %s, got %d:\n%s", c.want, len(errors), strings.Join(errors, "\n"))
 				}
@@ -132,7 +133,7 @@ func TestRPCError(t *testing.T) {
 		named := regexp.MustCompile(`DBNonExistentTable|ProgrammingError`)
 		line, err := d.AwaitLog(w.within(15*time.Second), named) // from the audit
 		w.must(err)
-		if !errorLine.MatchString(line) || !strings.Contains(line, "bulk_pull") {
+		if !complaint.MatchString(line) || !strings.Contains(line, "bulk_pull") {
 			t.Errorf("not an error that names the method: %s", line)
 		}
 		w.must(d.Stop(w.ctx))
@@ -148,13 +149,17 @@ func TestRPCError(t *testing.T) {
 	})
 }
 
-// garbled are bodies that are wrong at each level of the envelope and of what we read from it.
-var garbled = []struct{ name, body string }{
-	{"not JSON", "\x00\xff garbage"},
-	{"no envelope", `{"hello": "world"}`},
-	{"message is not JSON", `{"oslo.version": "2.0", "oslo.message": "{{{"}`},
-	{"routers is a number", envelope(`{"method": "routers_updated", "version": "1.1", "args": {"routers": 42}, "_unique_id": "garbled-1"}`)},
-	{"push without objects", envelope(`{"method": "push", "version": "1.1", "args": {"resource_list": "x", "event_type": "created"}, "_unique_id": "garbled-2"}`)},
+// garbled are bodies that are wrong at each level of the envelope and, for requests, of what we read
+// from it. ID stands for an id of its own: a repeated one is dropped as a duplicate, rightly.
+var garbled = []struct {
+	name, body string
+	request    bool
+}{
+	{"not JSON", "\x00\xff garbage", false},
+	{"no envelope", `{"hello": "world"}`, false},
+	{"message is not JSON", `{"oslo.version": "2.0", "oslo.message": "{{{"}`, false},
+	{"routers is a number", envelope(`{"method": "routers_updated", "version": "1.1", "args": {"routers": 42}, "_unique_id": "ID"}`), true},
+	{"push without objects", envelope(`{"method": "push", "version": "1.1", "args": {"resource_list": "x", "event_type": "created"}, "_unique_id": "ID"}`), true},
 }
 
 func envelope(message string) string {
@@ -169,26 +174,39 @@ func TestGarbled(t *testing.T) {
 	before := w.queues()
 	d := w.daemon(lab.DaemonConfig{})
 	w.reachable(5 * time.Second)
-	type place struct{ exchange, key, name string }
+	type place struct {
+		exchange, key string
+		names         string // what the error must name
+		requests      bool
+	}
 	places := []place{
-		{"neutron", topicL3, topicL3},
-		{"l3_agent_fanout", "", "l3_agent_fanout"},
-		{"neutron-vo-NDPProxy-1.0_fanout", "", "neutron-vo-NDPProxy-1.0_fanout"},
+		{"neutron", topicL3, `"exchange": "neutron"`, true},
+		{"l3_agent_fanout", "", `l3_agent_fanout`, true},
+		{"neutron-vo-NDPProxy-1.0_fanout", "", "neutron-vo-NDPProxy-1.0_fanout", true},
 	}
 	for _, q := range w.queues() {
+		// the lab's own agents have their reply queues too; the new one is the daemon's
 		if !slices.Contains(before, q) && strings.HasPrefix(q, "reply_") {
-			places = append(places, place{"", q, q})
+			places = append(places, place{"", q, q, false})
 		}
 	}
-	w.pinging(func(*nettools.Pinger) {
+	if len(places) != 4 {
+		t.Fatalf("the daemon's reply queue was not found: %v", places)
+	}
+	w.pinging(func(p *nettools.Pinger) {
 		for _, at := range places {
-			for _, g := range garbled {
-				known := len(d.Lines(errorLine))
-				w.must(lab.Publish(w.ctx, at.exchange, at.key, []byte(g.body)))
-				w.await(5*time.Second, "an error for "+g.name+" on "+at.name, func() bool { return len(d.Lines(errorLine)) > known })
-				fresh := d.Lines(errorLine)[known:]
-				if len(fresh) != 1 || !strings.Contains(fresh[0], at.name) {
-					t.Errorf("%s on %s: want one error that names it, got:\n%s", g.name, at.name, strings.Join(fresh, "\n"))
+			for i, g := range garbled {
+				if g.request && !at.requests {
+					continue
+				}
+				known := len(d.Lines(complaint))
+				body := strings.ReplaceAll(g.body, "ID", fmt.Sprint("garbled-", i, at.exchange))
+				w.must(lab.Publish(w.ctx, at.exchange, at.key, []byte(body)))
+				w.await(5*time.Second, "an error for "+g.name+" on "+at.names, func() bool { return len(d.Lines(complaint)) > known })
+				w.must(p.AwaitSent(w.ctx, 10)) // and a second one, if there is any
+				fresh := d.Lines(complaint)[known:]
+				if len(fresh) != 1 || !strings.Contains(fresh[0], at.names) {
+					t.Errorf("%s on %s: want one error that names it, got:\n%s", g.name, at.names, strings.Join(fresh, "\n"))
 				}
 			}
 		}

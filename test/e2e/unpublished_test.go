@@ -26,9 +26,11 @@ func TestUnpublished(t *testing.T) {
 	// each way is open for the published address, so that it is the filter that makes the difference
 	for _, way := range []struct {
 		name string
+		asks bool // the upstream router has to ask for the neighbour
 		open func(a netip.Addr) (undo func(context.Context) error, err error)
 	}{{
 		name: "on the link",
+		asks: true,
 		open: func(netip.Addr) (func(context.Context) error, error) {
 			return func(context.Context) error { return nil }, nil
 		},
@@ -72,6 +74,9 @@ func TestUnpublished(t *testing.T) {
 				t.Log(r)
 				if got := len(r.Pings) - len(r.Lost()); got != 0 {
 					t.Errorf("%d pings to the unpublished address were answered", got)
+				}
+				if got := outside.Packets(func(p nettools.Packet) bool { return p.Solicits(hidden.Addr) }); way.asks && len(got) == 0 {
+					t.Error("nobody asked for the unpublished address: the test proves nothing")
 				}
 				if got := outside.Packets(func(p nettools.Packet) bool { return p.Advertises(hidden.Addr) }); len(got) != 0 {
 					t.Errorf("%d advertisements for the unpublished address, first %+v", len(got), got[0])

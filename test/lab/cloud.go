@@ -332,6 +332,21 @@ func (c *Cloud) Publish(ctx context.Context, i *Instance) (NDPProxy, error) {
 	return create[NDPProxy](ctx, c.API, ndpProxy, Fields{"name": "test-np", "router_id": c.Router, "port_id": i.Port.ID})
 }
 
+// PublishOnly makes the instance's the only NDP proxy of the router.
+func (c *Cloud) PublishOnly(ctx context.Context, i *Instance) error {
+	all, err := c.Proxies(ctx)
+	for _, p := range all {
+		if p.PortID != i.Port.ID {
+			err = errors.Join(err, c.API.remove(ctx, ndpProxy, p.ID))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = c.Publish(ctx, i)
+	return err
+}
+
 // Unpublish deletes the NDP proxies of the instance.
 func (c *Cloud) Unpublish(ctx context.Context, i *Instance) error {
 	all, err := c.Proxies(ctx)

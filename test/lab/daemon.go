@@ -62,7 +62,8 @@ func (l *Lab) startDaemon(name, dir string, c DaemonConfig) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	socket := filepath.Join(dir, "notify")
+	// not in dir: the path of a socket must be shorter than 108 bytes, a test's name need not
+	socket := filepath.Join(l.Dir, "run", fmt.Sprint("notify-", time.Now().UnixNano()))
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: socket})
 	if err != nil {
 		return nil, err
@@ -89,6 +90,7 @@ func (l *Lab) startDaemon(name, dir string, c DaemonConfig) (*Daemon, error) {
 		_ = d.cmd.Wait() // how it ended is in ProcessState
 		close(d.exited)
 		_ = notify.Close()
+		_ = os.Remove(socket) // in the lab's directory
 	}()
 	return d, nil
 }

@@ -146,7 +146,12 @@ func (l *Lab) rerun(ctx context.Context, binary string) (int, error) {
 		return 1, fmt.Errorf("run the tests in the lab: %w", err)
 	}
 	cmd := l.script(ctx, "enter", append([]string{self}, os.Args[1:]...)...)
-	cmd.Env = append(cmd.Env, EnvBinary+"="+binary)
+	// the tests' temporary files end with the lab, also when the tests are killed
+	tmp := filepath.Join(l.Dir, "tmp")
+	if err := os.MkdirAll(tmp, 0o755); err != nil { //nolint:gosec // a lab holds no secrets
+		return 1, fmt.Errorf("run the tests in the lab: %w", err)
+	}
+	cmd.Env = append(cmd.Env, EnvBinary+"="+binary, "TMPDIR="+tmp)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second

@@ -73,7 +73,8 @@ func StartCapture(ns, device string) (*Capture, error) {
 		if err != nil {
 			return err
 		}
-		proto := binary.NativeEndian.Uint16([]byte{unix.ETH_P_IPV6 >> 8, unix.ETH_P_IPV6 & 0xff})
+		// a socket bound to one protocol would not see what this host sends
+		proto := binary.NativeEndian.Uint16([]byte{unix.ETH_P_ALL >> 8, unix.ETH_P_ALL & 0xff})
 		// protocol 0 until bound: else packets of other devices come in before
 		c.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 		if err != nil {

@@ -57,7 +57,7 @@ func Forget(ctx context.Context, ns, device string, a netip.Addr) error {
 	return err
 }
 
-// States names NUD states as iproute2 does.
+// stateNames names NUD states as iproute2 does.
 var stateNames = map[int]string{
 	netlink.NUD_INCOMPLETE: "INCOMPLETE", netlink.NUD_REACHABLE: "REACHABLE", netlink.NUD_STALE: "STALE",
 	netlink.NUD_DELAY: "DELAY", netlink.NUD_PROBE: "PROBE", netlink.NUD_FAILED: "FAILED",

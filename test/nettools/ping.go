@@ -234,7 +234,7 @@ func (r PingReport) Lost() []Ping {
 	return lost
 }
 
-// Longest and Median are over the round trips of the answered ones.
+// sorted returns the round trips of the answered ones in ascending order.
 func (r PingReport) sorted() []time.Duration {
 	var rtt []time.Duration
 	for _, p := range r.Pings {

@@ -50,7 +50,8 @@ alive() {
 spawn() {
     local name=$1; shift
     if alive "$name"; then log "$name already running (pid $(pid_of "$name"))"; return 0; fi
-    setsid "$@" >>"$LAB_DIR/log/$name.log" 2>&1 </dev/null &
+    # 8 is the lock of `up`, which must end with it
+    setsid "$@" >>"$LAB_DIR/log/$name.log" 2>&1 </dev/null 8>&- &
     echo $! >"$LAB_DIR/run/$name.pid"
     log "started $name (pid $!)"
 }
