@@ -225,7 +225,10 @@ func TestChangesByHandAreFound(t *testing.T) {
 		"element exchanged":   {do: nft("delete element TABLE published-qg-1 { 2001:db8::2 }", "add element TABLE published-qg-1 { 2001:db8::9 }"), deepOnly: true},
 		"record deleted":      {do: nft("flush set TABLE record")},
 		"set added":           {do: nft("add set TABLE mine { type ipv6_addr; }")},
-		"chain of their own":  {do: nft("add table TABLE { flags dormant; }")},
+		"put to sleep":        {do: nft("add table TABLE { flags dormant; }")},
+		"chains of their own": {do: nft("add chain TABLE theirs", "add rule TABLE theirs ip6 saddr { ::1, ::2 } accept", "add rule TABLE forward jump theirs")},
+		"another hook": {do: nft("flush chain TABLE forward", "delete chain TABLE forward",
+			"add chain TABLE forward { type filter hook input priority 0; }")},
 		"other device's sets": {do: nft("flush set TABLE published-qg-2"), counted: true},
 	} {
 		b.write(nil, want)

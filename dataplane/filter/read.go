@@ -3,7 +3,6 @@ package filter
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/nftables/userdata"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -25,6 +23,8 @@ const (
 	readBufferSize = 64 << 10
 
 	setCount = 20 // NFTA_SET_COUNT, Linux 6.16
+
+	chainType = "filter"
 
 	nfAccept = 1 // NF_ACCEPT (linux/netfilter.h)
 )
@@ -40,18 +40,28 @@ func Read(ctx context.Context, fd int, table string, deep bool) (Found, error) {
 		return Found{}, err
 	}
 	defer r.close()
+	var f Found
+	err = r.patiently(ctx, func() (err error) {
+		f, err = r.read(deep)
+		return err
+	})
+	if err != nil {
+		return Found{}, fmt.Errorf("read nftables table %s: %w", table, err)
+	}
+	return f, nil
+}
+
+// patiently repeats a read that was interrupted: by any transaction in the
+// namespace, Neutron's too.
+func (r *reader) patiently(ctx context.Context, read func() error) error {
 	for attempt := 1; ; attempt++ {
-		f, err := r.read(deep)
-		// Any transaction in the namespace, Neutron's too, interrupts a dump.
+		err := read()
 		if !errors.Is(err, errInterrupted) || attempt == readAttempts {
-			if err != nil {
-				return Found{}, fmt.Errorf("read nftables table %s: %w", table, err)
-			}
-			return f, nil
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return Found{}, ctx.Err()
+			return ctx.Err()
 		case <-time.After(time.Duration(attempt) * readPause):
 		}
 	}
@@ -183,9 +193,7 @@ func (r *reader) structure(f Found, problem func(string, ...any)) error {
 			problem("chain %s is missing", b.name)
 			continue
 		}
-		hook := attrs.nested(unix.NFTA_CHAIN_HOOK)
-		if hook.uint32(unix.NFTA_HOOK_HOOKNUM) != b.hook || int32(hook.uint32(unix.NFTA_HOOK_PRIORITY)) != b.priority || // #nosec G115 -- the kernel's type
-			attrs.uint32(unix.NFTA_CHAIN_POLICY) != nfAccept || attrs.text(unix.NFTA_CHAIN_TYPE) != "filter" {
+		if !b.is(attrs) || attrs.uint32(unix.NFTA_CHAIN_POLICY) != nfAccept {
 			problem("chain %s has another hook, priority or policy", b.name)
 		}
 		have, err := r.rules(b.name)
@@ -197,6 +205,14 @@ func (r *reader) structure(f Found, problem func(string, ...any)) error {
 		}
 	}
 	return nil
+}
+
+// is reports whether a chain hangs where it should.
+func (b baseChain) is(a attributes) bool {
+	hook := a.nested(unix.NFTA_CHAIN_HOOK)
+	return hook != nil && hook.uint32(unix.NFTA_HOOK_HOOKNUM) == b.hook &&
+		int32(hook.uint32(unix.NFTA_HOOK_PRIORITY)) == b.priority && // #nosec G115 -- the kernel's type
+		a.text(unix.NFTA_CHAIN_TYPE) == chainType
 }
 
 const unknownCount = -1
@@ -282,51 +298,4 @@ func (r *reader) eachElement(set string, yield func(key []byte, e attributes)) e
 		}
 	}
 	return nil
-}
-
-// commentOf returns the comment in user data as nft writes it: type, length,
-// text. Other programs' user data may be anything.
-func commentOf(data []byte) string {
-	const header = 2
-	for len(data) >= header && len(data) >= header+int(data[1]) {
-		kind, text := userdata.Type(data[0]), data[header:header+int(data[1])]
-		if kind == userdata.TypeComment { // the same number for rules and elements
-			return strings.TrimRight(string(text), "\x00")
-		}
-		data = data[header+int(data[1]):]
-	}
-	return ""
-}
-
-// attributes are netlink attributes by type; integers are big endian in
-// nfnetlink.
-type attributes map[uint16][]byte
-
-func parse(b []byte) (attributes, error) {
-	list, err := netlink.UnmarshalAttributes(b)
-	if err != nil {
-		return nil, err
-	}
-	out := make(attributes, len(list))
-	for _, a := range list {
-		out[a.Type&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER)] = a.Data
-	}
-	return out, nil
-}
-
-func (a attributes) uint32(kind uint16) uint32 {
-	if b := a[kind]; len(b) == 4 {
-		return binary.BigEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (a attributes) text(kind uint16) string { return strings.TrimRight(string(a[kind]), "\x00") }
-
-func (a attributes) nested(kind uint16) attributes {
-	n, err := parse(a[kind])
-	if err != nil {
-		return nil // reads as empty, which is not what we wrote
-	}
-	return n
 }

@@ -38,13 +38,22 @@ var ErrStuck = errors.New("nftables transaction did not finish in time")
 // devices deletes the table.
 //
 // After any error the kernel must be read again: the transaction may have been
-// applied all the same (a lost acknowledgement). [ErrConflict] means that base
-// was not what the kernel holds; nothing was changed then.
+// applied all the same (a lost acknowledgement). [ErrConflict] means that the
+// kernel does not hold what base says, or what it held a moment before; nothing
+// was changed then.
 func Write(ctx context.Context, fd int, table string, base *Content, target Content) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	tx := &transaction{table: &nftables.Table{Name: table, Family: nftables.TableFamilyIPv6}}
+	whole := base == nil || len(base.Devices) == 0
+	var there remains
+	if whole && len(target.Devices) > 0 {
+		var err error
+		if there, err = readRemains(ctx, fd, table); err != nil {
+			return err
+		}
+	}
 	// A transaction that outlives its watchdog must not meet another file
 	// under the caller's descriptor.
 	fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3) // #nosec G115 -- a descriptor
@@ -63,8 +72,8 @@ func Write(ctx context.Context, fd int, table string, base *Content, target Cont
 	switch {
 	case len(target.Devices) == 0:
 		tx.clear()
-	case base == nil || len(base.Devices) == 0:
-		tx.rebuild(target)
+	case whole:
+		tx.rebuild(there, target)
 	default:
 		tx.change(*base, target)
 	}
@@ -76,7 +85,7 @@ func Write(ctx context.Context, fd int, table string, base *Content, target Cont
 		defer func() { _ = unix.Close(fd) }() // only a reference
 		return conn.Flush()
 	}, deadline); err != nil {
-		if base != nil && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EBUSY)) {
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EBUSY) {
 			return fmt.Errorf("nftables table %s: %w: %w", table, ErrConflict, err)
 		}
 		return fmt.Errorf("nftables table %s: %w", table, err)
@@ -132,15 +141,29 @@ func (tx *transaction) clear() {
 	tx.messages += 2
 }
 
-// rebuild replaces the table whole. The old chains stop and the new ones start
-// with the same commit: there is no moment without a filter.
-func (tx *transaction) rebuild(target Content) {
-	tx.clear()
+// rebuild replaces what the table holds. It empties base chains of ours that
+// are as they should be and fills them again rather than making new ones: a
+// packet that has passed a new chain before the commit, where it is empty yet,
+// and comes to the old one after it, where it is empty already, would pass
+// both. Within one chain the commit is one moment.
+func (tx *transaction) rebuild(there remains, target Content) {
+	if there.present && !there.asleep {
+		tx.conn.FlushTable(tx.table)
+		for _, c := range there.wrongChains {
+			tx.conn.DelChain(&nftables.Chain{Name: c, Table: tx.table})
+		}
+		for _, s := range there.sets {
+			tx.conn.DelSet(&nftables.Set{Name: s, Table: tx.table})
+		}
+		tx.messages += 1 + len(there.wrongChains) + len(there.sets)
+	} else {
+		tx.clear()
+	}
 	tx.conn.AddTable(tx.table)
 	tx.messages++
 	tx.addSet(recordSet(tx.table))
 	tx.add(recordSet(tx.table), recordElements(target))
-	for _, b := range baseChains() {
+	for _, b := range baseChains() { // of one that exists, this sets the policy
 		tx.conn.AddChain(b.build(tx.table))
 		tx.messages++
 	}

@@ -1,0 +1,72 @@
+package filter
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// remains is what a table holds that is about to be written whole.
+type remains struct {
+	present bool
+	// asleep: dormant, so that its chains do nothing and may simply go.
+	asleep bool
+	// sets, but for anonymous ones, which go with their rules.
+	sets []string
+	// wrongChains are all but our base chains where they should hang.
+	wrongChains []string
+}
+
+func readRemains(ctx context.Context, fd int, table string) (remains, error) {
+	r, err := newReader(ctx, fd, table)
+	if err != nil {
+		return remains{}, err
+	}
+	defer r.close()
+	var out remains
+	err = r.patiently(ctx, func() (err error) {
+		out, err = r.remains()
+		return err
+	})
+	if err != nil {
+		return remains{}, fmt.Errorf("read nftables table %s: %w", table, err)
+	}
+	return out, nil
+}
+
+func (r *reader) remains() (remains, error) {
+	t, err := r.get(unix.NFT_MSG_GETTABLE, r.named(unix.NFTA_TABLE_NAME, r.table))
+	if err != nil || t == nil {
+		return remains{}, err
+	}
+	out := remains{present: true, asleep: t.uint32(unix.NFTA_TABLE_FLAGS) != 0}
+	sets, err := r.dump(unix.NFT_MSG_GETSET, r.named(unix.NFTA_SET_TABLE, r.table))
+	if err != nil {
+		return remains{}, err
+	}
+	for _, s := range sets {
+		if s.uint32(unix.NFTA_SET_FLAGS)&unix.NFT_SET_ANONYMOUS == 0 {
+			out.sets = append(out.sets, s.text(unix.NFTA_SET_NAME))
+		}
+	}
+	chains, err := r.dump(unix.NFT_MSG_GETCHAIN, nil)
+	if err != nil {
+		return remains{}, err
+	}
+	for _, c := range chains { // of all tables
+		if c.text(unix.NFTA_CHAIN_TABLE) == r.table && !ours(c) {
+			out.wrongChains = append(out.wrongChains, c.text(unix.NFTA_CHAIN_NAME))
+		}
+	}
+	return out, nil
+}
+
+func ours(chain attributes) bool {
+	for _, b := range baseChains() {
+		if chain.text(unix.NFTA_CHAIN_NAME) == b.name {
+			return b.is(chain)
+		}
+	}
+	return false
+}
