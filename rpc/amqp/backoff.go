@@ -60,8 +60,7 @@ func (s *schedule) wait() time.Duration {
 }
 
 // succeeded starts the back-off anew; the next attempt goes to the next
-// endpoint, after a first small wait that keeps the clients of one broker from
-// reconnecting all at once.
+// endpoint.
 func (s *schedule) succeeded() { s.rounds = 0 }
 
 // spread moves d by up to a fifth either way.

@@ -87,8 +87,7 @@ type Config struct {
 	Hosts []Endpoint
 	// VHost is the virtual host; "" means "/".
 	VHost string
-	// TLS enables TLS. ServerName is set per endpoint if it is empty and
-	// verification is on.
+	// TLS enables TLS. An empty ServerName becomes the endpoint's host.
 	TLS *tls.Config
 	// Heartbeat is how long a silent broker is believed to be alive
 	// (heartbeat_timeout_threshold). 0 leaves the interval to the broker.

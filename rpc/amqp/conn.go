@@ -77,8 +77,13 @@ func (c *Conn) Run(ctx context.Context) error {
 
 	sched := newSchedule(c.cfg)
 	said := map[string]string{} // by endpoint: the failure that was logged last
-	for failed := 0; ; {
+	for failed, lost := 0, false; ; {
 		e, wait := sched.next()
+		if lost && wait == 0 {
+			// The clients of one broker must not all come back at once.
+			wait = time.Duration(c.cfg.Rand() * float64(min(c.cfg.Retry.Interval, time.Second)))
+		}
+		lost = false
 		if !sleep(ctx, wait) {
 			return nil
 		}
@@ -105,9 +110,7 @@ func (c *Conn) Run(ctx context.Context) error {
 		if c.cfg.Now().Sub(began) >= c.cfg.Retry.Interval {
 			sched.succeeded()
 		}
-		if !sleep(ctx, time.Duration(c.cfg.Rand()*float64(min(c.cfg.Retry.Interval, time.Second)))) {
-			return nil
-		}
+		lost = true
 	}
 }
 

@@ -167,17 +167,28 @@ func (s *session) consume(sub Subscription, up func()) error {
 	for d := range deliveries {
 		sub.Deliver(s.delivery(d))
 	}
+	return whyEnded(closed, cancelled)
+}
+
+// whyEnded reads the notifications of a channel whose deliveries have ended.
+// The library fills them before it ends the deliveries, and closes them all
+// when the channel is gone: only a value says something.
+func whyEnded(closed <-chan *amqp091.Error, cancelled <-chan string) error {
 	select {
 	case err, ok := <-closed:
 		if ok {
 			return explain(err)
 		}
-		return ErrConnectionLost
-	case <-cancelled:
-		return errCancelled
 	default:
-		return ErrConnectionLost
 	}
+	select {
+	case _, ok := <-cancelled:
+		if ok {
+			return errCancelled
+		}
+	default:
+	}
+	return ErrConnectionLost
 }
 
 func (s *session) delivery(d amqp091.Delivery) Delivery {

@@ -5,14 +5,13 @@ package neutron_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-
-	"net/netip"
 
 	"neutron-ndp-proxy-agent/rpc/amqp"
 	"neutron-ndp-proxy-agent/rpc/neutron"

@@ -3,6 +3,8 @@
 package neutron_test
 
 import (
+	"bytes"
+	"compress/zlib"
 	"context"
 	"errors"
 	"fmt"
@@ -233,6 +235,28 @@ func TestGarbled(t *testing.T) {
 	await[neutron.ProxiesPushed](t, c)
 	if n := logs.Len(); n != 4 || logs.FilterField(zap.String("queue", own)).Len() != 3 || reply == "" {
 		t.Errorf("%d error lines: %v", n, logs.All())
+	}
+}
+
+// A cloud that compresses its messages (kombu_compression).
+func TestCompressed(t *testing.T) {
+	vhost, url := broker.VHost(t)
+	c, _ := runClient(t, brokerConfig(vhost))
+	await[neutron.Subscribed](t, c)
+	var z bytes.Buffer
+	w := zlib.NewWriter(&z)
+	_, err := w.Write(neutrontest.Envelope(map[string]any{"method": "router_deleted", "args": map[string]string{"router_id": "a"}}))
+	must(t, err)
+	must(t, w.Close())
+	conn, err := amqp091.Dial(url)
+	must(t, err)
+	defer func() { _ = conn.Close() }()
+	ch, err := conn.Channel()
+	must(t, err)
+	must(t, ch.PublishWithContext(context.Background(), "l3_agent_fanout", "", false, false,
+		amqp091.Publishing{Body: z.Bytes(), Headers: amqp091.Table{"compression": "application/x-gzip"}}))
+	if e, before := await[neutron.RouterDeleted](t, c); e.ID != "a" || len(before) > 0 {
+		t.Errorf("%+v after %s", e, kinds(before))
 	}
 }
 

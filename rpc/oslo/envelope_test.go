@@ -133,7 +133,7 @@ func TestDecodeRejects(t *testing.T) {
 			t.Errorf("%.60q: %v, want an error with %q", body, err, want)
 			continue
 		}
-		if strings.ContainsAny(err.Error(), "\x00\x1b\n\xff") {
+		if strings.ContainsAny(err.Error(), "\x00\x1b\n\ufffd") {
 			t.Errorf("control characters in the error %q", err)
 		}
 	}
