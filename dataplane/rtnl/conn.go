@@ -33,7 +33,14 @@ type Conn struct {
 	fd int
 	// nl is nil after an answer was lost: what comes next on such a socket
 	// belongs to an earlier request.
-	nl *netlink.Conn
+	nl socket
+}
+
+// socket is what is used of a netlink.Conn.
+type socket interface {
+	SetDeadline(t time.Time) error
+	Execute(m netlink.Message) ([]netlink.Message, error)
+	Close() error
 }
 
 // Dial opens a socket inside the namespace of that file descriptor, which must
@@ -46,7 +53,7 @@ func Dial(fd int) (*Conn, error) {
 	return &Conn{fd: fd, nl: nl}, nil
 }
 
-func dial(fd int) (*netlink.Conn, error) {
+func dial(fd int) (socket, error) {
 	nl, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{NetNS: fd, MessageBufferSize: bufferSize})
 	if err != nil {
 		return nil, fmt.Errorf("open rtnetlink socket: %w", err)
