@@ -104,7 +104,7 @@ func (n *Namespace) AddDevice(name string, addrs ...link.Addr) {
 	defer n.k.mu.Unlock()
 	n.index++
 	n.devices[name] = &device{
-		link: link.Interface{Name: name, Index: n.index, MAC: []byte{2, 0, 0, 0, 0, byte(n.index)}, Up: true, Addrs: addrs}, // #nosec G115 -- few
+		link: link.Interface{Name: name, Index: n.index, MAC: []byte{2, 0, 0, 0, 0, byte(n.index)}, Up: true, Addrs: addrs},
 		conf: sysctl.Values{ProxyDelay: DefaultProxyDelay},
 	}
 }

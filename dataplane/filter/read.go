@@ -211,7 +211,7 @@ func (r *reader) structure(f Found, problem func(string, ...any)) error {
 func (b baseChain) is(a attributes) bool {
 	hook := a.nested(unix.NFTA_CHAIN_HOOK)
 	return hook != nil && hook.uint32(unix.NFTA_HOOK_HOOKNUM) == b.hook &&
-		int32(hook.uint32(unix.NFTA_HOOK_PRIORITY)) == b.priority && // #nosec G115 -- the kernel's type
+		int32(hook.uint32(unix.NFTA_HOOK_PRIORITY)) == b.priority &&
 		a.text(unix.NFTA_CHAIN_TYPE) == chainType
 }
 

@@ -56,7 +56,7 @@ func Write(ctx context.Context, fd int, table string, base *Content, target Cont
 	}
 	// A transaction that outlives its watchdog must not meet another file
 	// under the caller's descriptor.
-	fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3) // #nosec G115 -- a descriptor
+	fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		return fmt.Errorf("duplicate descriptor of namespace: %w", err)
 	}

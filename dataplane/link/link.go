@@ -133,7 +133,7 @@ func decodeLink(b []byte) (Interface, error) {
 	}
 	flags := binary.NativeEndian.Uint32(b[8:])
 	i := Interface{
-		Index: int(int32(binary.NativeEndian.Uint32(b[4:]))), // #nosec G115 -- the kernel's type
+		Index: int(int32(binary.NativeEndian.Uint32(b[4:]))),
 		Up:    flags&unix.IFF_UP != 0 && flags&unix.IFF_RUNNING != 0,
 	}
 	ad, err := netlink.NewAttributeDecoder(b[ifinfoLen:])
@@ -156,7 +156,7 @@ func decodeAddr(b []byte) (int, Addr, error) {
 		return 0, Addr{}, errShort
 	}
 	bits, flags := int(b[1]), uint32(b[2])
-	index := int(int32(binary.NativeEndian.Uint32(b[4:]))) // #nosec G115 -- the kernel's type
+	index := int(int32(binary.NativeEndian.Uint32(b[4:])))
 	ad, err := netlink.NewAttributeDecoder(b[ifaddrLen:])
 	if err != nil {
 		return 0, Addr{}, err

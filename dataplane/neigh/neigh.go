@@ -90,7 +90,7 @@ func Delete(ctx context.Context, c *rtnl.Conn, index int, addr netip.Addr) error
 func header(index int, state uint16, flags uint8) []byte {
 	b := make([]byte, headerLen, headerLen+32)
 	b[0] = unix.AF_INET6
-	binary.NativeEndian.PutUint32(b[4:], uint32(index)) // #nosec G115 -- an ifindex is an int32
+	binary.NativeEndian.PutUint32(b[4:], uint32(index))
 	binary.NativeEndian.PutUint16(b[8:], state)
 	b[10] = flags
 	return b
@@ -120,7 +120,7 @@ func decode(b []byte) (e Entry, ok bool, err error) {
 	if len(b) < headerLen {
 		return Entry{}, false, errShort
 	}
-	e = Entry{Index: int(int32(binary.NativeEndian.Uint32(b[4:]))), Flags: b[10]} // #nosec G115 -- the kernel's type
+	e = Entry{Index: int(int32(binary.NativeEndian.Uint32(b[4:]))), Flags: b[10]}
 	if b[0] != unix.AF_INET6 || e.Flags&FlagProxy == 0 {
 		return Entry{}, false, nil
 	}

@@ -134,7 +134,7 @@ func decodeNeightbl(b []byte) (index int, delay time.Duration, ok bool, err erro
 				for nad.Next() {
 					switch nad.Type() {
 					case neightblIndex:
-						index = int(int32(nad.Uint32())) // #nosec G115 -- the kernel's type
+						index = int(int32(nad.Uint32()))
 					case neightblProxyDelay:
 						ok = true
 						delay = milliseconds(nad.Uint64())
@@ -148,7 +148,7 @@ func decodeNeightbl(b []byte) (index int, delay time.Duration, ok bool, err erro
 }
 
 func milliseconds(ms uint64) time.Duration {
-	return time.Duration(min(ms, math.MaxInt64/uint64(time.Millisecond))) * time.Millisecond // #nosec G115 -- bounded
+	return time.Duration(min(ms, math.MaxInt64/uint64(time.Millisecond))) * time.Millisecond
 }
 
 // encodeDelay is RTM_SETNEIGHTBL's payload: struct ndtmsg, the table's name
@@ -157,8 +157,8 @@ func encodeDelay(index int, delay time.Duration) ([]byte, error) {
 	ae := netlink.NewAttributeEncoder()
 	ae.String(neightblName, ndiscTable)
 	ae.Nested(neightblParms, func(nae *netlink.AttributeEncoder) error {
-		nae.Uint32(neightblIndex, uint32(index))                       // #nosec G115 -- an ifindex is an int32
-		nae.Uint64(neightblProxyDelay, uint64(delay/time.Millisecond)) // #nosec G115 -- checked not to be negative
+		nae.Uint32(neightblIndex, uint32(index))
+		nae.Uint64(neightblProxyDelay, uint64(delay/time.Millisecond))
 		return nil
 	})
 	attrs, err := ae.Encode()

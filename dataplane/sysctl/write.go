@@ -71,6 +71,6 @@ func SetProxyDelay(ctx context.Context, c *rtnl.Conn, index int, delay time.Dura
 }
 
 func read(path string) (string, error) {
-	b, err := os.ReadFile(path) // #nosec G304 -- below confDir, the device has no separators
+	b, err := os.ReadFile(path)
 	return strings.TrimSpace(string(b)), err
 }

@@ -128,7 +128,7 @@ func (s Solicitation) packet(mac net.HardwareAddr) ([]byte, net.HardwareAddr, er
 	}
 	header := make([]byte, 40, 40+len(body))
 	header[0] = 6 << 4
-	binary.BigEndian.PutUint16(header[4:], uint16(len(body))) // #nosec G115 -- 32 bytes
+	binary.BigEndian.PutUint16(header[4:], uint16(len(body)))
 	header[6], header[7] = unix.IPPROTO_ICMPV6, s.HopLimit
 	copy(header[8:], s.Source.AsSlice())
 	copy(header[24:], dst.AsSlice())
