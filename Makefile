@@ -10,22 +10,27 @@ SHELL       := /bin/bash
 # root by `su` or a bare container may lack the sbin directories.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-# The first Go that accepts go.mod (an older one with GOTOOLCHAIN=auto does,
-# by fetching the right one). Override with GO=path.
-GO ?= $(firstword $(foreach go,go /usr/local/go/bin/go,$(shell $(go) list -m >/dev/null 2>&1 && command -v $(go))))
-ifneq ($(GO),)
-export PATH := $(dir $(GO)):$(PATH)
-endif
-
 MODULE   := neutron-ndp-proxy-agent
 BINARIES := neutron-ndp-proxy-agent ndsend
 TAGS     := rabbitmq,lab
 
+# The first Go that accepts go.mod (an older one with GOTOOLCHAIN=auto does, by
+# fetching the right one). Override with GO=path. Looked for at each use: need-go
+# puts one into GO_DIR where there is none (Debian 12 has only Go 1.19).
+GO_VERSION := 1.26.8
+GO_DIR     := /usr/local/lib/$(MODULE)/go$(GO_VERSION)
+accepts     = $(shell $(1) list -m >/dev/null 2>&1 && command -v $(1))
+GO         ?= $(or $(call accepts,go),$(call accepts,/usr/local/go/bin/go),$(call accepts,$(GO_DIR)/bin/go))
+
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-# Version from git; a source tree without git still builds.
+# Version from git. Without git, or where git refuses another user's tree, it
+# still builds; the tests build too, so they need to hear that by GOFLAGS.
 IN_GIT  := $(shell git rev-parse --verify -q HEAD >/dev/null 2>&1 && echo true || echo false)
 VERSION ?= $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
+ifeq ($(IN_GIT),false)
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+endif
 LDFLAGS := -X $(MODULE)/cmd/internal/buildinfo.version=$(VERSION)
 
 # make install
@@ -57,7 +62,7 @@ help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } \
 	    /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	    /^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@printf '\nGo: %s\n' '$(or $(GO),none found that accepts go.mod; see README.md)'
+	@printf '\nGo: %s\n' '$(or $(GO),none that accepts go.mod (on Debian make fetches one when run as root))'
 
 .PHONY: build
 build: need-go ## Static binaries in bin/ (Go 1.26; 1 min the first time, then seconds)
@@ -100,7 +105,7 @@ bench: need-go ## Benchmarks of all packages (root for those in namespaces; minu
 
 .PHONY: lint
 lint: need-go ## gofmt, golangci-lint and its room rules, shellcheck (network the first time; 2 min, then 15 s)
-	$(call lane,gofmt,out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt'ed (make fmt):" $$out; exit 1; })
+	$(call lane,gofmt,out=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$out" ] || { echo "not gofmt'ed (make fmt):" $$out; exit 1; })
 	$(call lane,golangci-lint,$(GO) run $(GOLANGCI) run --build-tags $(TAGS) ./...)
 	$(if $(ROOT),@test/lab/install lint)
 	$(call lane,shellcheck,\
@@ -159,10 +164,7 @@ clean: ## Remove bin/, dist/ and the coverage files
 
 .PHONY: need-go
 need-go:
-	@[ -n '$(GO)' ] || { \
-	    echo 'No Go that accepts go.mod (1.26) in PATH or /usr/local/go. Debian 12 has 1.19, which is too old:'; \
-	    echo 'unpack the archive of https://go.dev/dl/ to /usr/local/go, or give make GO=/path/to/go.'; \
-	    exit 1; } >&2
+	@[ -n '$(GO)' ] || test/lab/install-go $(GO_VERSION) $(GO_DIR)
 
 .PHONY: need-root
 need-root:
@@ -171,11 +173,4 @@ need-root:
 # The race detector is the one thing here that needs a C compiler.
 .PHONY: need-cc
 need-cc:
-	@if ! { command -v gcc && [ -e /usr/include/stdlib.h ]; } >/dev/null; then \
-	    [ -n '$(ROOT)' ] || { echo 'go test -race needs gcc and the C library headers (Debian: gcc libc6-dev)' >&2; exit 1; }; \
-	    echo 'installing gcc and libc6-dev for go test -race'; \
-	    export DEBIAN_FRONTEND=noninteractive; \
-	    apt=(apt-get -qq -y -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3); \
-	    "$${apt[@]}" install --no-install-recommends gcc libc6-dev >/dev/null 2>&1 || \
-	        { "$${apt[@]}" update && "$${apt[@]}" install --no-install-recommends gcc libc6-dev >/dev/null; }; \
-	fi
+	@{ command -v gcc && [ -e /usr/include/stdlib.h ]; } >/dev/null || test/lab/install cc
