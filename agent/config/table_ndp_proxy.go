@@ -91,7 +91,8 @@ func ndpProxyRows() []row {
 			Name: "protocol", Kind: Int, Default: "110", Since: since01,
 			Range: &Range{5, math.MaxUint8},
 			Help: "The protocol number that marks the neighbour entries made by the daemon: `ip -6 neigh show proxy proto 110` " +
-				"lists them. Entries with another number, or none, are never touched.",
+				"lists them. Entries with another number, or none, are never removed; one for a published " +
+				"address on a device of ours gets this number and is ours from then on.",
 		}, func(c *NDPProxy) any { return &c.Protocol }),
 		table,
 		ours(Option{
