@@ -26,21 +26,6 @@ type pullFilter struct {
 	RouterID []string `json:"router_id"`
 }
 
-// RouterIDs returns the ids of the routers that the server has scheduled to
-// this host (get_router_ids, q-l3-plugin 1.9). The server must know an L3
-// agent on this host, else it answers AgentNotFoundByTypeHost.
-func (c *Client) RouterIDs(ctx context.Context) ([]string, error) {
-	var raw json.RawMessage
-	if err := c.rpc.Call(ctx, topicL3Server, "1.9", "get_router_ids", hostArgs{c.cfg.Host}, &raw); err != nil {
-		return nil, err
-	}
-	l, err := ids(raw, "answer")
-	if err != nil {
-		return nil, fmt.Errorf("get_router_ids: %w", err)
-	}
-	return l, nil
-}
-
 // Routers returns the named routers (sync_routers, q-l3-plugin 1.0), those
 // that the server still has for this host: one that is missing from both
 // results is gone. Many are asked for in chunks, which shrink while the server
@@ -49,11 +34,9 @@ func (c *Client) RouterIDs(ctx context.Context) ([]string, error) {
 func (c *Client) Routers(ctx context.Context, routerIDs []string) ([]Router, []Malformed, error) {
 	var routers []Router
 	var bad []Malformed
-	// An empty list would ask for all routers of the host.
 	for rest := routerIDs; len(rest) > 0; {
 		n := min(c.chunk.size(), len(rest))
-		var raw json.RawMessage
-		err := c.rpc.Call(ctx, topicL3Server, "1.0", "sync_routers", syncArgs{c.cfg.Host, rest[:n]}, &raw)
+		raw, err := c.sync(ctx, rest[:n])
 		if err != nil {
 			if ctx.Err() == nil && c.chunk.tooSlow(n, err) {
 				continue

@@ -16,7 +16,8 @@ import (
 )
 
 // server is a broker and a server in one: every published call is recorded and
-// answered by answer (nil, nil: not at all).
+// answered by answer (nil, nil: not at all; a RemoteError is the answer, another
+// error that of publishing).
 type server struct {
 	t      *testing.T
 	subs   []amqp.Subscription
@@ -37,13 +38,21 @@ func (s *server) Publish(_ context.Context, m amqp.Message) error {
 		return nil
 	}
 	result, err := s.answer(r)
-	if err != nil {
+	var failure any
+	var remote *oslo.RemoteError
+	switch {
+	case errors.As(err, &remote):
+		text, e := json.Marshal(map[string]string{"class": remote.Class, "module": remote.Module, "message": remote.Message})
+		if e != nil {
+			s.t.Fatal(e)
+		}
+		result, failure = nil, string(text)
+	case err != nil:
 		return err
-	}
-	if result == nil {
+	case result == nil:
 		return nil
 	}
-	inner, err := json.Marshal(map[string]any{"result": result, "failure": nil, "ending": true, "_msg_id": r.MsgID})
+	inner, err := json.Marshal(map[string]any{"result": result, "failure": failure, "ending": true, "_msg_id": r.MsgID})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -104,10 +104,11 @@ func TestCallFailures(t *testing.T) {
 		t.Errorf("no server: %v", err)
 	}
 	s := neutrontest.StartServer(t, url, neutrontest.Options{})
-	s.Fail("get_router_ids", "AgentNotFoundByTypeHost", "no L3 agent on lab-host1", 1)
+	s.SetL3Agent(testHost, true)
+	s.Fail("get_router_ids", "DBConnectionError", "the database is away", 1)
 	var remote *oslo.RemoteError
-	if err := timed(time.Second); !errors.As(err, &remote) || remote.Class != "AgentNotFoundByTypeHost" ||
-		remote.Message != "no L3 agent on lab-host1" || !oslo.IsRemote(err, "AgentNotFoundByTypeHost") {
+	if err := timed(time.Second); !errors.As(err, &remote) || remote.Class != "DBConnectionError" ||
+		remote.Message != "the database is away" || !oslo.IsRemote(err, "DBConnectionError") {
 		t.Errorf("failure: %v", err)
 	}
 	s.Slow("get_router_ids", 1500*time.Millisecond)
@@ -183,5 +184,21 @@ func TestConcurrentCalls(t *testing.T) {
 		if err := <-errs; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A host without an L3 agent is no host without routers.
+func TestUnknownHost(t *testing.T) {
+	vhost, url := broker.VHost(t)
+	s := neutrontest.StartServer(t, url, neutrontest.Options{})
+	s.SetRouter("elsewhere", neutron.Router{ID: "router-1", AdminStateUp: true})
+	c, _ := runClient(t, brokerConfig(vhost))
+	ids, err := c.RouterIDs(context.Background())
+	if !oslo.IsRemote(err, "AgentNotFoundByTypeHost") || !strings.Contains(err.Error(), testHost) {
+		t.Errorf("%v, %v", ids, err)
+	}
+	s.SetL3Agent(testHost, true)
+	if ids, err = c.RouterIDs(context.Background()); err != nil || len(ids) != 0 {
+		t.Errorf("with an L3 agent: %v, %v", ids, err)
 	}
 }

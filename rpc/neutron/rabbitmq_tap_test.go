@@ -362,6 +362,7 @@ func deleteQueue(t *testing.T, url, name string) {
 func TestQueueTypes(t *testing.T) {
 	vhost, url := broker.VHost(t)
 	s := neutrontest.StartServer(t, url, neutrontest.Options{Durable: true, FanoutDurable: true})
+	s.SetL3Agent(testHost, true)
 	must(t, s.DeclareFanouts())
 	for i, q := range []neutron.Queues{
 		{}, {Durable: true}, {Quorum: true, DeliveryLimit: 5}, {Quorum: true, TransientQuorum: true},

@@ -28,6 +28,7 @@ type Server struct {
 	calls   []Call
 	answers []string
 	known   map[string]bool // agents that reported
+	hosts   map[string]bool // that have an L3 agent
 }
 
 type hosted struct {
@@ -56,7 +57,7 @@ func StartServer(t testing.TB, url string, o Options) *Server {
 	t.Helper()
 	s := &Server{link: link{t: t, url: url, opts: o}, replies: "reply_" + hexID(),
 		routers: map[string]hosted{}, proxies: map[string]neutron.NDPProxy{}, delay: map[string]time.Duration{},
-		fail: map[string]failure{}, mute: map[string]bool{}, known: map[string]bool{}}
+		fail: map[string]failure{}, mute: map[string]bool{}, known: map[string]bool{}, hosts: map[string]bool{}}
 	s.start(s.setup)
 	return s
 }
@@ -126,80 +127,15 @@ func (s *Server) handle(ctx context.Context, topic string, d amqp091.Delivery) {
 	})
 }
 
-func (s *Server) answer(method string, raw json.RawMessage) (any, *failure) {
+// SetL3Agent says whether the server knows an L3 agent of a host.
+func (s *Server) SetL3Agent(host string, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f, ok := s.fail[method]; ok && f.times != 0 {
-		f.times--
-		s.fail[method] = f
-		return nil, &f
-	}
-	var a struct {
-		Host         string   `json:"host"`
-		RouterIDs    []string `json:"router_ids"`
-		ResourceType string   `json:"resource_type"`
-		Filter       struct {
-			RouterID []string `json:"router_id"`
-		} `json:"filter_kwargs"`
-		AgentState struct {
-			AgentState struct {
-				AgentType string `json:"agent_type"`
-				Host      string `json:"host"`
-			} `json:"agent_state"`
-		} `json:"agent_state"`
-	}
-	if err := json.Unmarshal(raw, &a); err != nil {
-		return nil, &failure{class: "TypeError", message: err.Error()}
-	}
-	switch method {
-	case "get_router_ids":
-		ids := []string{}
-		for _, id := range s.order {
-			if s.routers[id].host == a.Host {
-				ids = append(ids, id)
-			}
-		}
-		return ids, nil
-	case "sync_routers":
-		out := []json.RawMessage{}
-		for _, id := range s.order {
-			if r := s.routers[id]; r.host == a.Host && (len(a.RouterIDs) == 0 || slices.Contains(a.RouterIDs, id)) {
-				out = append(out, r.raw)
-			}
-		}
-		return out, nil
-	case "bulk_pull":
-		if a.ResourceType != "NDPProxy" {
-			return nil, &failure{class: "InvalidResourceTypeClass", message: a.ResourceType}
-		}
-		out := []any{}
-		for _, p := range s.sortedProxies() {
-			if len(a.Filter.RouterID) == 0 || slices.Contains(a.Filter.RouterID, p.RouterID) {
-				out = append(out, proxyObject(p))
-			}
-		}
-		return out, nil
-	case "report_state":
-		key := a.AgentState.AgentState.AgentType + "@" + a.AgentState.AgentState.Host
-		if s.known[key] {
-			return "alive", nil
-		}
-		s.known[key] = true
-		return "new", nil
-	}
-	return nil, &failure{class: "NoSuchMethod", message: "Endpoint does not support RPC method " + method}
+	s.hosts[host] = known
 }
 
-func (s *Server) sortedProxies() []neutron.NDPProxy {
-	var l []neutron.NDPProxy
-	for _, p := range s.proxies {
-		l = append(l, p)
-	}
-	slices.SortFunc(l, func(a, b neutron.NDPProxy) int { return a.Addr.Compare(b.Addr) })
-	return l
-}
-
-// SetRouter puts a router on a host, or changes it. Nobody is told.
+// SetRouter puts a router on a host, or changes it. Nobody is told. A host that
+// has a router has an L3 agent from then on.
 func (s *Server) SetRouter(host string, r neutron.Router) {
 	s.SetRawRouter(host, r.ID, routerObject(r))
 }
@@ -215,7 +151,7 @@ func (s *Server) SetRawRouter(host, id string, dict any) {
 	if _, ok := s.routers[id]; !ok {
 		s.order = append(s.order, id)
 	}
-	s.routers[id] = hosted{host, raw}
+	s.routers[id], s.hosts[host] = hosted{host, raw}, true
 }
 
 // DropRouter forgets a router. Nobody is told; its proxies stay.

@@ -1,0 +1,90 @@
+package neutrontest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"neutron-ndp-proxy-agent/rpc/neutron"
+)
+
+// answer is what Neutron 21 ("Zed") answers.
+func (s *Server) answer(method string, raw json.RawMessage) (any, *failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f, ok := s.fail[method]; ok && f.times != 0 {
+		f.times--
+		s.fail[method] = f
+		return nil, &f
+	}
+	var a struct {
+		Host         string   `json:"host"`
+		RouterIDs    []string `json:"router_ids"`
+		ResourceType string   `json:"resource_type"`
+		Filter       struct {
+			RouterID []string `json:"router_id"`
+		} `json:"filter_kwargs"`
+		AgentState struct {
+			AgentState struct {
+				AgentType string `json:"agent_type"`
+				Host      string `json:"host"`
+			} `json:"agent_state"`
+		} `json:"agent_state"`
+	}
+	if err := json.Unmarshal(raw, &a); err != nil {
+		return nil, &failure{class: "TypeError", message: err.Error()}
+	}
+	switch method {
+	case "get_router_ids":
+		ids := []string{}
+		for _, id := range s.order {
+			if s.routers[id].host == a.Host {
+				ids = append(ids, id)
+			}
+		}
+		return ids, nil // of an unknown host, too
+	case "sync_routers":
+		if !s.hosts[a.Host] {
+			return nil, &failure{class: "AgentNotFoundByTypeHost",
+				message: fmt.Sprintf("Agent with agent_type=L3 agent and host=%s could not be found.", a.Host)}
+		}
+		out := []json.RawMessage{}
+		for _, id := range s.order {
+			if r := s.routers[id]; r.host == a.Host && (len(a.RouterIDs) == 0 || slices.Contains(a.RouterIDs, id)) {
+				out = append(out, r.raw)
+			}
+		}
+		return out, nil
+	case "bulk_pull":
+		if a.ResourceType != "NDPProxy" {
+			return nil, &failure{class: "InvalidResourceTypeClass", message: a.ResourceType}
+		}
+		out := []any{}
+		for _, p := range s.sortedProxies() {
+			if len(a.Filter.RouterID) == 0 || slices.Contains(a.Filter.RouterID, p.RouterID) {
+				out = append(out, proxyObject(p))
+			}
+		}
+		return out, nil
+	case "report_state":
+		key := a.AgentState.AgentState.AgentType + "@" + a.AgentState.AgentState.Host
+		if s.known[key] {
+			return "alive", nil
+		}
+		s.known[key] = true
+		if a.AgentState.AgentState.AgentType == "L3 agent" {
+			s.hosts[a.AgentState.AgentState.Host] = true
+		}
+		return "new", nil
+	}
+	return nil, &failure{class: "NoSuchMethod", message: "Endpoint does not support RPC method " + method}
+}
+
+func (s *Server) sortedProxies() []neutron.NDPProxy {
+	var l []neutron.NDPProxy
+	for _, p := range s.proxies {
+		l = append(l, p)
+	}
+	slices.SortFunc(l, func(a, b neutron.NDPProxy) int { return a.Addr.Compare(b.Addr) })
+	return l
+}
