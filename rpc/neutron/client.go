@@ -141,7 +141,7 @@ func (c *Client) deliver(d amqp.Delivery, seen *oslo.Seen) {
 			c.log.Debug("notification not acknowledged; it will come again", zap.String("queue", c.queue), zap.Error(err))
 		}
 	}
-	h := Header{Received: d.Received}
+	h := Header{Received: d.Received, Redelivered: d.Redelivered}
 	body, err := oslo.Body(d)
 	var r *oslo.Request
 	if err == nil {

@@ -129,6 +129,22 @@ func TestEventsAndAcknowledgement(t *testing.T) {
 	}
 }
 
+// The receiver learns that a message was delivered before.
+func TestRedelivered(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		s, c := newTestClient(t, Config{}, nil)
+		for _, body := range []string{readCapture(t, "13-push-ndpproxy-created").Body, "rubbish"} {
+			d := amqp.NewDelivery([]byte(body), someTime, nil)
+			d.Redelivered = again
+			s.subs[1].Deliver(d)
+			it, ok := c.events.take()
+			if !ok || it.event.Head().Redelivered != again {
+				t.Errorf("redelivered %v: event %+v", again, it.event)
+			}
+		}
+	}
+}
+
 // Whatever waits when a new subscription begins is covered by its full sync.
 func TestSubscribedSupersedes(t *testing.T) {
 	s, c := newTestClient(t, Config{}, nil)

@@ -4,7 +4,8 @@ import "time"
 
 // Event is one thing that happened, in order of arrival. The set is closed:
 // [Subscribed], [Disconnected], [RoutersUpdated], [RouterAdded],
-// [RouterRemoved], [RouterDeleted], [ProxiesPushed], [Garbled].
+// [RouterRemoved], [RouterDeleted], [AgentUpdated], [ProxiesPushed],
+// [Garbled].
 type Event interface {
 	// Head gives what every event carries.
 	Head() Header
@@ -19,6 +20,10 @@ type Header struct {
 	// RequestID is Neutron's request id ("req-<uuid>"), "" if the message had
 	// none or the event is not caused by one.
 	RequestID string
+	// Redelivered says that the broker had delivered the message before and
+	// took it back (AMQP basic.deliver, redelivered): it may be older than what
+	// was received or asked for since.
+	Redelivered bool
 }
 
 // Head returns the header itself.
@@ -70,6 +75,15 @@ type RouterRemoved struct {
 type RouterDeleted struct {
 	Header
 	ID string
+}
+
+// AgentUpdated says that an operator set the administrative state of this
+// host's L3 agent (agent_updated, l3_agent.<host>). While it is down, the server
+// gives the agent no routers, unless enable_services_on_agents_with_admin_state_down
+// is set: what RouterIDs returns decides, not this event.
+type AgentUpdated struct {
+	Header
+	AdminStateUp bool
 }
 
 // ChangeKind is the event_type of a pushed object.

@@ -2,6 +2,7 @@ package neutron
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"neutron-ndp-proxy-agent/rpc/amqp"
@@ -67,6 +68,20 @@ func decodeNotification(r *oslo.Request, h Header) (Event, error) {
 			return fail(fmt.Errorf("router_id: %w", err))
 		}
 		return RouterDeleted{Header: h, ID: a.RouterID}, nil
+
+	case "agent_updated":
+		var a struct {
+			Payload struct {
+				AdminStateUp *bool `json:"admin_state_up"`
+			} `json:"payload"`
+		}
+		if err := decode(r.Args, &a); err != nil {
+			return fail(err)
+		}
+		if a.Payload.AdminStateUp == nil {
+			return fail(errors.New("payload: admin_state_up is missing"))
+		}
+		return AgentUpdated{Header: h, AdminStateUp: *a.Payload.AdminStateUp}, nil
 
 	case "push":
 		e, err := decodePush(r.Args, h)

@@ -43,6 +43,20 @@ func TestDecodeNotifications(t *testing.T) {
 	}
 }
 
+// The shape is that of l3_rpc_agent_api.py of Neutron 21.
+func TestDecodeAgentUpdated(t *testing.T) {
+	h := Header{Received: someTime, RequestID: "req-1", Redelivered: true}
+	for args, want := range map[string]Event{
+		`{"payload": {"admin_state_up": false}}`: AgentUpdated{h, false},
+		`{"payload": {"admin_state_up": true}}`:  AgentUpdated{h, true},
+	} {
+		got, err := decodeNotification(&oslo.Request{Method: "agent_updated", Args: json.RawMessage(args)}, h)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", args, err, diff)
+		}
+	}
+}
+
 func TestGarbledNotifications(t *testing.T) {
 	for _, c := range []struct{ method, args, want string }{
 		{"routers_updated", ``, "routers_updated: not a JSON object"},
@@ -56,6 +70,9 @@ func TestGarbledNotifications(t *testing.T) {
 		{"router_removed_from_agent", `{"payload": ["x"]}`, "cannot unmarshal array"},
 		{"router_deleted", `{"router_id": null}`, "router_id: id is empty"},
 		{"router_deleted", `{"router_id": {}}`, "cannot unmarshal object"},
+		{"agent_updated", `{}`, "admin_state_up is missing"},
+		{"agent_updated", `{"payload": {"admin_state_up": null}}`, "admin_state_up is missing"},
+		{"agent_updated", `{"payload": {"admin_state_up": "no"}}`, "cannot unmarshal string"},
 		{"push", `{"event_type": "renamed", "resource_list": []}`, `event_type "renamed"`},
 		{"push", `{"event_type": "created"}`, "resource_list is not a list"},
 		{"push", `{"event_type": "created", "resource_list": {}}`, "resource_list is not a list"},

@@ -39,10 +39,11 @@ func TestTapIsNoThief(t *testing.T) {
 		must(t, s.Push(neutron.Created, proxyNo(i)))
 		must(t, s.RouterDeleted(id))
 		must(t, s.RouterRemoved(testHost, id))
+		must(t, s.AgentUpdated(testHost, i%2 == 0))
 		if err := s.RoutersUpdated("elsewhere", id); !errors.Is(err, neutrontest.ErrUnrouted) {
 			t.Fatalf("a message to another host: %v", err)
 		}
-		want = append(want, "updated "+id, "added "+id, "created "+proxyNo(i).ID, "deleted "+id, "removed "+id)
+		want = append(want, "updated "+id, "added "+id, "created "+proxyNo(i).ID, "deleted "+id, "removed "+id, fmt.Sprint("agent up ", i%2 == 0))
 	}
 	var got []string
 	for range want {
@@ -83,6 +84,8 @@ func short(e neutron.Event) string {
 		return "removed " + e.ID
 	case neutron.RouterDeleted:
 		return "deleted " + e.ID
+	case neutron.AgentUpdated:
+		return fmt.Sprint("agent up ", e.AdminStateUp)
 	case neutron.ProxiesPushed:
 		return string(e.Kind) + " " + e.Proxies[0].ID
 	}

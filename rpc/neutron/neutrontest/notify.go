@@ -70,6 +70,13 @@ func (s *Server) RouterDeleted(id string) error {
 	return s.toAll(topicL3, notification("router_deleted", "1.0", map[string]any{"router_id": id}))
 }
 
+// AgentUpdated tells a host's agents the administrative state of its L3 agent
+// (neutron/api/rpc/agentnotifiers/l3_rpc_agent_api.py).
+func (s *Server) AgentUpdated(host string, adminStateUp bool) error {
+	return s.toHost(host, notification("agent_updated", "1.0",
+		map[string]any{"payload": map[string]bool{"admin_state_up": adminStateUp}}), "")
+}
+
 // Push tells everybody about changed NDP proxies.
 func (s *Server) Push(kind neutron.ChangeKind, proxies ...neutron.NDPProxy) error {
 	list := []any{}
