@@ -258,7 +258,11 @@ func TestMalformedProxies(t *testing.T) {
 		{"versioned_object.data", `null`, "#1", "not a JSON object"},
 		{"versioned_object.data", ``, "#1", "not a JSON object"},
 		{d + "id", `"a/b"`, "#1", "not an identifier"},
+		{d + "id", ``, "#1", "id is empty"},
+		{d + "id", `7`, "#1", "cannot unmarshal number"},
 		{d + "router_id", `null`, id, "router_id: id is empty"},
+		{d + "router_id", `7`, id, "cannot unmarshal number"},
+		{d + "router_id", `"../x"`, id, "not an identifier"},
 		{d + "ip_address", `null`, id, "ip_address"},
 		{d + "ip_address", `"192.0.2.1"`, id, "not a global IPv6 unicast"},
 		{d + "ip_address", `"::ffff:192.0.2.1"`, id, "not a global IPv6 unicast"},
@@ -277,6 +281,13 @@ func TestMalformedProxies(t *testing.T) {
 		}
 		if bad[0].ID != c.id || !strings.Contains(bad[0].Err.Error(), c.want) {
 			t.Errorf("%s=%s: malformed %q: %v; want %q with %q", c.path, c.value, bad[0].ID, bad[0].Err, c.id, c.want)
+		}
+		router := "782b66ef-8091-4c31-8feb-2776917b61cb"
+		if c.path == d+"router_id" || c.path == "versioned_object.data" {
+			router = ""
+		}
+		if bad[0].RouterID != router {
+			t.Errorf("%s=%s: of router %q, want %q", c.path, c.value, bad[0].RouterID, router)
 		}
 	}
 	for _, c := range [][2]string{

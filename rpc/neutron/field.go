@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"neutron-ndp-proxy-agent/rpc/amqp"
@@ -36,19 +37,25 @@ func checkID(id string) error {
 // nameOf gives an object that may be broken a name for reports: its id, or its
 // position in the list.
 func nameOf(raw json.RawMessage, path []string, i int) string {
-	for _, key := range path {
+	if id := idAt(raw, path, "id"); id != "" {
+		return id
+	}
+	return fmt.Sprintf("#%d", i)
+}
+
+// idAt reads an identifier out of an object that may be broken, "" if there is
+// no usable one.
+func idAt(raw json.RawMessage, path []string, field string) string {
+	for _, key := range append(slices.Clone(path), field) {
 		var m map[string]json.RawMessage
 		if json.Unmarshal(raw, &m) != nil {
-			return fmt.Sprintf("#%d", i)
+			return ""
 		}
 		raw = m[key]
 	}
-	var o struct {
-		ID json.RawMessage `json:"id"`
-	}
 	var id string
-	if json.Unmarshal(raw, &o) != nil || json.Unmarshal(o.ID, &id) != nil || checkID(id) != nil {
-		return fmt.Sprintf("#%d", i)
+	if json.Unmarshal(raw, &id) != nil || checkID(id) != nil {
+		return ""
 	}
 	return id
 }

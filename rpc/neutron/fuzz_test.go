@@ -13,6 +13,9 @@ import (
 func saneMalformed(t *testing.T, bad []Malformed) {
 	t.Helper()
 	for _, b := range bad {
+		if b.RouterID != "" && checkID(b.RouterID) != nil {
+			t.Fatalf("malformed %q of router %q", b.ID, b.RouterID)
+		}
 		if b.ID == "" || b.Err == nil || strings.ContainsAny(b.ID+b.Err.Error(), "\x00\x1b\n\r") {
 			t.Fatalf("malformed %q: %q", b.ID, b.Err)
 		}

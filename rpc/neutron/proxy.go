@@ -32,7 +32,7 @@ type wireProxy struct {
 	Revision  int    `json:"revision_number"`
 }
 
-// objectData is where nameOf finds the id of a versioned object.
+// objectData is where the ids of a versioned object are.
 var objectData = []string{"versioned_object.data"}
 
 // decodeProxies decodes the answer of bulk_pull, or the resource_list of a push.
@@ -46,7 +46,7 @@ func decodeProxies(raw json.RawMessage, what string) ([]NDPProxy, []Malformed, e
 	for i, e := range elems {
 		p, err := decodeProxy(e)
 		if err != nil {
-			bad = append(bad, Malformed{ID: nameOf(e, objectData, i), Err: err})
+			bad = append(bad, Malformed{ID: nameOf(e, objectData, i), RouterID: idAt(e, objectData, "router_id"), Err: err})
 			continue
 		}
 		proxies = append(proxies, p)

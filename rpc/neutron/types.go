@@ -81,8 +81,11 @@ type NDPProxy struct {
 // other objects of the list are delivered.
 type Malformed struct {
 	// ID is the object's id, or its position ("#3") if it has no usable one.
-	ID  string
-	Err error
+	ID string
+	// RouterID is the router that an NDP proxy names, "" where that cannot be
+	// read (and for routers).
+	RouterID string
+	Err      error
 }
 
 // AgentState is one state report (report_state).
