@@ -212,6 +212,7 @@ func TestNamespaceMadeAgain(t *testing.T) {
 	worlds(t, func(t *testing.T, w world) {
 		w.addDevice(dev)
 		d := on(w.kernel(), t)
+		converge(t, d, state(host(2)))
 		have, err := d.Observe(t.Context(), namespace, dataplane.Quick)
 		if err != nil {
 			t.Fatal(err)
@@ -223,6 +224,9 @@ func TestNamespaceMadeAgain(t *testing.T) {
 		}
 		w.remake()
 		w.addDevice(dev)
+		if id, err := d.Identify(namespace); err != nil || id == have.ID || id.IsZero() {
+			t.Errorf("identity %v, %v; the first one had %v", id, err, have.ID)
+		}
 		if _, err := d.Apply(t.Context(), dataplane.Diff(state(host(1)), have)); !errors.Is(err, dataplane.ErrStale) || dataplane.Classify(err) != dataplane.ClassRetry {
 			t.Errorf("changes for another namespace: %v", err)
 		}
@@ -232,6 +236,9 @@ func TestNamespaceMadeAgain(t *testing.T) {
 		}
 		if res := converge(t, d, state(host(1))); len(res.Drift) != 0 {
 			t.Errorf("a new namespace is drift: %v", res.Drift)
+		}
+		if _, err := d.Identify("none"); !errors.Is(err, dataplane.ErrNamespaceGone) {
+			t.Errorf("no namespace: %v", err)
 		}
 		if _, err := d.Observe(t.Context(), "none", dataplane.Quick); !errors.Is(err, dataplane.ErrNamespaceGone) || dataplane.Classify(err) != dataplane.ClassGone {
 			t.Errorf("no namespace: %v", err)
@@ -322,6 +329,9 @@ func TestKilledInTheMiddle(t *testing.T) {
 				shut(t, w)
 				if err == nil && len(res.Failures) == 0 {
 					break
+				}
+				if n > 50 {
+					t.Fatalf("never done: %v, %v", res.Failures, err)
 				}
 				converge(t, on(w.kernel(), t), step.to)
 			}
@@ -416,6 +426,24 @@ func TestWithoutTheFilterNothingOpens(t *testing.T) {
 		}
 		if !classes[dataplane.ClassOperator] || !classes[dataplane.ClassRetry] || len(res.Answerable) != 0 || len(res.Withdrawn[dev]) != 1 {
 			t.Errorf("%+v", res)
+		}
+	})
+}
+
+// The record of the original proxy_delay stays until it is put back.
+func TestCleanUpThatFailsIsFinishedLater(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		w.addDevice(dev)
+		converge(t, on(w.kernel(), t), state(host(1)))
+		faults := fakekernel.NewFaults(w.kernel())
+		faults.Fail(fakekernel.Fault{Op: fakekernel.SetProxyDelay, Err: unix.EPERM})
+		res := apply(t, on(faults, t), dataplane.State{Namespace: namespace}, dataplane.Quick)
+		if len(res.Failures) != 2 || w.proxyDelay(dev) != 0 {
+			t.Errorf("failures: %v", res.Failures)
+		}
+		converge(t, on(w.kernel(), t), dataplane.State{Namespace: namespace})
+		if got := w.proxyDelay(dev); got != 800*time.Millisecond {
+			t.Errorf("proxy_delay is %s", got)
 		}
 	})
 }

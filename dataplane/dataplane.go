@@ -74,6 +74,17 @@ func (d *Dataplane) Namespaces(ctx context.Context) ([]string, error) {
 	return d.kernel.Namespaces()
 }
 
+// Identify returns the identity of the namespace that is bound to that name
+// now. The kernel uses inode numbers again: see [ID]. Errors: as
+// [Dataplane.Observe] for a namespace that cannot be opened.
+func (d *Dataplane) Identify(ns string) (ID, error) {
+	s, err := d.kernel.Open(ns)
+	if err != nil {
+		return ID{}, err
+	}
+	return s.ID(), s.Close()
+}
+
 // Enter runs fn on a thread inside the namespace. fn must not start goroutines
 // that rely on being inside; sockets it opens stay there.
 func (d *Dataplane) Enter(ns string, fn func() error) error {

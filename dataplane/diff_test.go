@@ -167,6 +167,11 @@ func TestDiffOfAnUnknownSet(t *testing.T) {
 	if c.Filter.Base != nil || c.Filter.Open == nil || c.Filter.Close != nil || c.Filter.Reason != "content unknown" {
 		t.Errorf("%+v", c.Filter)
 	}
+	// Unless it need not change itself: its record proves what it holds.
+	c = dataplane.Diff(dataplane.State{Namespace: namespace, Devices: []dataplane.Device{wantedDevice(), {Name: "qg-2"}}}, have)
+	if c.Filter.Base == nil || len(c.Filter.Base.Devices) != 1 || len(c.Filter.Base.Devices[0].Published) != 2 {
+		t.Errorf("%+v", c.Filter)
+	}
 }
 
 func TestClassify(t *testing.T) {
