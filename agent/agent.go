@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 	"time"
@@ -24,6 +25,8 @@ type Dataplane interface {
 	Owned(ctx context.Context, namespace string) (bool, error)
 	Observe(ctx context.Context, namespace string, depth dataplane.Depth) (dataplane.Observation, error)
 	Apply(ctx context.Context, changes dataplane.Changes) (dataplane.Result, error)
+	// Identify tells two names of one namespace.
+	Identify(namespace string) (dataplane.ID, error)
 }
 
 // Watcher tells of kernel events; *dataplane.Watcher is one.
@@ -39,9 +42,9 @@ type Watcher interface {
 type Announcer interface {
 	// Owe announces addresses that became answerable.
 	Owe(target announcer.Target, addrs ...netip.Addr)
-	// Forget drops what is owed for addresses that are no longer ours, Drop
-	// all that is owed on a device.
-	Forget(target announcer.Target, addrs ...netip.Addr)
+	// Retain drops what is owed for any other address of the device: these
+	// are ours. Drop drops all.
+	Retain(target announcer.Target, addrs ...netip.Addr)
 	Drop(target announcer.Target)
 	// Kick tries what is owed on the device now: something changed there.
 	Kick(target announcer.Target)
@@ -85,7 +88,7 @@ type Agent struct {
 	awaited  map[string]bool // namespaces of the first sync that were not looked at yet; nil before it
 	statuses map[string]status
 	followed map[string]bool
-	devices  map[string][]string // of the last plan, by namespace
+	devices  map[string]map[string]linkLayer // of the last plan, by namespace and name
 }
 
 // New returns an agent with an empty inventory ([Agent.Inventory]), which a
@@ -100,7 +103,7 @@ func New(o Options) *Agent {
 		synced:   make(chan struct{}),
 		statuses: map[string]status{},
 		followed: map[string]bool{},
-		devices:  map[string][]string{},
+		devices:  map[string]map[string]linkLayer{},
 	}
 	a.inventory = inventory.New(a.changed)
 	return a
@@ -110,8 +113,9 @@ func New(o Options) *Agent {
 func (a *Agent) Inventory() *inventory.Inventory { return a.inventory }
 
 // Ready is closed once everything that the source's first sync named has been
-// applied, or was tried and is waiting for something outside (a namespace that
-// the L3 agent has not made yet).
+// applied, or is waiting for something outside (a namespace that the L3 agent
+// has not made yet), or has failed so often that waiting for it would keep the
+// rest from being called ready.
 func (a *Agent) Ready() <-chan struct{} { return a.ready }
 
 // Run makes true what the source tells, until the context ends, and leaves the
@@ -151,7 +155,10 @@ func (a *Agent) watch(ctx context.Context) error {
 			return nil
 		case e, ok := <-a.o.Watcher.Events():
 			if !ok {
-				return nil
+				return errors.New("the watcher of the kernel's events ended")
+			}
+			if entries, _ := a.inventory.Namespace(e.Namespace); len(entries) == 0 {
+				continue // somebody else's, or a leftover for the next sweep
 			}
 			a.o.Log.Debug("kernel event", zap.String("namespace", e.Namespace), zap.String("cause", e.Cause))
 			a.queue.Add(e.Namespace, false)
@@ -187,9 +194,21 @@ func (a *Agent) audit(ctx context.Context) error {
 	}
 }
 
-// firstSync notes what has to be looked at before the agent is ready.
+// firstSync notes what has to be looked at before the agent is ready. It does
+// not go on at once without knowing what was left over, but a file that was
+// never a namespace must not keep it for ever: the next sweep looks again.
 func (a *Agent) firstSync(ctx context.Context) {
-	names := append(a.inventory.Namespaces(), a.leftovers(ctx)...)
+	left, err := a.leftovers(ctx)
+	for failures := 1; err != nil && failures <= quietTries; failures++ {
+		a.o.Log.Warn("looking for leftovers, trying again", zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(min(a.o.RetryMin<<min(failures, 16), a.o.RetryMax)):
+		}
+		left, err = a.leftovers(ctx)
+	}
+	names := append(a.inventory.Namespaces(), left...)
 	awaited := map[string]bool{}
 	for _, ns := range names {
 		awaited[ns] = true
@@ -205,11 +224,13 @@ func (a *Agent) firstSync(ctx context.Context) {
 	}
 }
 
-// looked notes the end of a look, good or bad.
-func (a *Agent) looked(ns string) {
+// looked notes that a namespace is as it should be, or waits for something that
+// trying at once does not mend. deep: the look began after the first sync, which
+// asks for thorough ones.
+func (a *Agent) looked(ns string, deep bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.awaited[ns] {
+	if !deep || !a.awaited[ns] {
 		return
 	}
 	delete(a.awaited, ns)
@@ -221,18 +242,23 @@ func (a *Agent) looked(ns string) {
 // sweep looks at the namespaces that hold something of ours but that nobody
 // names any more: deleted while we were not running, or moved away.
 func (a *Agent) sweep(ctx context.Context) {
-	for _, ns := range a.leftovers(ctx) {
+	left, err := a.leftovers(ctx)
+	if err != nil && ctx.Err() == nil {
+		a.o.Log.Warn("looking for leftovers", zap.Error(err))
+	}
+	for _, ns := range left {
 		a.queue.Add(ns, true)
 	}
 }
 
-func (a *Agent) leftovers(ctx context.Context) []string {
+// leftovers returns those that could be found; the error says what could not be
+// looked at.
+func (a *Agent) leftovers(ctx context.Context) (left []string, err error) {
 	names, err := a.o.Dataplane.Namespaces(ctx)
 	if err != nil {
-		a.o.Log.Warn("list the named namespaces", zap.Error(err))
-		return nil
+		return nil, fmt.Errorf("list the named namespaces: %w", err)
 	}
-	var out []string
+	var errs []error
 	for _, ns := range names {
 		if !a.o.Scope(ns) {
 			continue
@@ -242,11 +268,11 @@ func (a *Agent) leftovers(ctx context.Context) []string {
 		}
 		owned, err := a.o.Dataplane.Owned(ctx, ns)
 		if err != nil && dataplane.Classify(err) != dataplane.ClassGone {
-			a.o.Log.Warn("look for leftovers", zap.String("namespace", ns), zap.Error(err))
+			errs = append(errs, err)
 		}
 		if owned {
-			out = append(out, ns)
+			left = append(left, ns)
 		}
 	}
-	return out
+	return left, errors.Join(errs...)
 }

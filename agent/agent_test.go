@@ -4,9 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+	"golang.org/x/sys/unix"
 
 	"neutron-ndp-proxy-agent/agent"
 	"neutron-ndp-proxy-agent/agent/inventory"
@@ -62,10 +67,10 @@ func (o *owed) Owe(t announcer.Target, addrs ...netip.Addr) {
 	o.addrs[t] = append(o.addrs[t], addrs...)
 }
 
-func (o *owed) Forget(t announcer.Target, addrs ...netip.Addr) {
+func (o *owed) Retain(t announcer.Target, addrs ...netip.Addr) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.addrs[t] = slices.DeleteFunc(o.addrs[t], func(a netip.Addr) bool { return slices.Contains(addrs, a) })
+	o.addrs[t] = slices.DeleteFunc(o.addrs[t], func(a netip.Addr) bool { return !slices.Contains(addrs, a) })
 }
 
 func (o *owed) Drop(t announcer.Target) {
@@ -90,7 +95,22 @@ type daemon struct {
 	stop func()
 }
 
+// troubled fails the first looks.
+type troubled struct {
+	agent.Dataplane
+	looks atomic.Int32
+	fails int32
+}
+
+func (k *troubled) Observe(ctx context.Context, ns string, depth dataplane.Depth) (dataplane.Observation, error) {
+	if k.looks.Add(1) <= k.fails {
+		return dataplane.Observation{}, fmt.Errorf("namespace %s: %w", ns, syscall.EINTR)
+	}
+	return k.Dataplane.Observe(ctx, ns, depth)
+}
+
 type settings struct {
+	scope  func(string) bool
 	audit  time.Duration
 	when   chan struct{}
 	kernel agent.Dataplane
@@ -107,9 +127,12 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 	if s.audit == 0 {
 		s.audit = time.Hour
 	}
+	if s.scope == nil {
+		s.scope = func(string) bool { return true }
+	}
 	d := &daemon{owed: &owed{addrs: map[announcer.Target][]netip.Addr{}}, logs: logs}
 	d.Agent = agent.New(agent.Options{
-		Scope: func(string) bool { return true }, Dataplane: s.kernel, Announcer: d.owed, Log: log,
+		Scope: s.scope, Dataplane: s.kernel, Announcer: d.owed, Log: log,
 		Watcher: kernel.NewWatcher(dataplane.WatchOptions{Rescan: 500 * time.Millisecond}),
 		Workers: 2, Audit: s.audit, RetryMin: 10 * time.Millisecond, RetryMax: time.Second,
 		Jitter: func() float64 { return 0.5 },
@@ -194,6 +217,59 @@ func texts(addrs []netip.Addr) []string {
 	return out
 }
 
+// The neighbours hold the old link-layer address until they are told.
+func TestANewLinkLayerAddressIsAnnounced(t *testing.T) {
+	p := nettest.NewTopology(t)
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{})
+	d.awaitReady(t)
+	nettest.Eventually(t, time.Second, "the first announcement", func() bool { return len(d.owed.on("router")) == 1 })
+	for n := range 2 {
+		p.Router.IP("link", "set", nettest.External, "address", fmt.Sprintf("02:00:00:00:be:0%d", n))
+		nettest.Eventually(t, 2*time.Second, "another announcement", func() bool { return len(d.owed.on("router")) == n+2 })
+	}
+}
+
+// What others left is said once and left alone.
+func TestStrangersAreNamed(t *testing.T) {
+	p := nettest.NewTopology(t)
+	p.Router.IP("-6", "neigh", "add", "proxy", "2001:db8:0:2::99", "dev", nettest.External)
+	p.Router.Sysctl("net/ipv6/conf/all/proxy_ndp", "1")
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{audit: 50 * time.Millisecond})
+	d.awaitReady(t)
+	time.Sleep(200 * time.Millisecond)
+	said := d.logs.FilterMessageSnippet("left alone").All()
+	if len(said) != 1 {
+		t.Fatalf("said %d times", len(said))
+	}
+	what, _ := said[0].ContextMap()["what"].(string)
+	if !strings.Contains(what, "2001:db8:0:2::99") || !strings.Contains(what, "all.proxy_ndp") {
+		t.Errorf("said %q", what)
+	}
+	if !strings.Contains(entries(p), "2001:db8:0:2::99") {
+		t.Error("the stranger's entry was removed")
+	}
+}
+
+// One namespace under two names is not a leftover of itself.
+func TestASecondNameOfANamespace(t *testing.T) {
+	p := nettest.NewTopology(t)
+	p.OnLink()
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{audit: 50 * time.Millisecond})
+	d.awaitReady(t)
+	alias := filepath.Join(p.Dir, "debug")
+	if err := os.WriteFile(alias, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(filepath.Join(p.Dir, "router"), alias, "none", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(400 * time.Millisecond) // several sweeps
+	if n := d.logs.FilterMessage("withdrawn").Len(); n != 0 {
+		t.Errorf("withdrawn %d times under the other name", n)
+	}
+	p.Upstream.Reaches(p.InstanceAddr, time.Second)
+}
+
 // A restart with everything in place writes and announces nothing, and what
 // was deleted meanwhile goes.
 func TestRestart(t *testing.T) {
@@ -268,13 +344,57 @@ func TestNothingIsSweptBeforeTheSync(t *testing.T) {
 	p.Upstream.Unreachable(p.InstanceAddr)
 }
 
+// Ready means applied, also when the first tries fail.
+func TestReadyIsNotTooEarly(t *testing.T) {
+	p := nettest.NewTopology(t)
+	k := &troubled{Dataplane: dataplane.New(dataplane.Options{NetnsDir: p.Dir}), fails: 2}
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{kernel: k})
+	d.awaitReady(t)
+	if k.looks.Load() <= k.fails || !strings.Contains(entries(p), p.InstanceAddr.String()) {
+		t.Errorf("ready after %d looks, with entries %q", k.looks.Load(), entries(p))
+	}
+	if n := d.logs.FilterMessageSnippet("can't be made").Len(); n != 0 {
+		t.Errorf("what passed by itself was called an error %d times", n)
+	}
+}
+
+// One that fails for good is said once and does not keep the rest from being ready.
+func TestATroubleThatStays(t *testing.T) {
+	p := nettest.NewTopology(t)
+	k := &troubled{Dataplane: dataplane.New(dataplane.Options{NetnsDir: p.Dir}), fails: 1 << 30}
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{kernel: k})
+	d.awaitReady(t)
+	nettest.Eventually(t, 5*time.Second, "more tries", func() bool { return k.looks.Load() > 6 })
+	if n := d.logs.FilterMessageSnippet("can't be made").Len(); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+	if got := d.Totals(); got.Failed != 1 {
+		t.Errorf("totals %+v", got)
+	}
+}
+
+// A namespace outside of the source's scope belongs to somebody else, who may
+// be a daemon of this program.
+func TestOtherNamespacesAreLeftAlone(t *testing.T) {
+	p := nettest.NewTopology(t)
+	first := start(t, p.Dir, world(p, p.InstanceAddr), settings{})
+	first.awaitReady(t)
+	first.stop()
+	d := start(t, p.Dir, inventory.Snapshot{}, settings{scope: func(string) bool { return false }, audit: 50 * time.Millisecond})
+	d.awaitReady(t)
+	time.Sleep(300 * time.Millisecond)
+	if !strings.Contains(entries(p), p.InstanceAddr.String()) {
+		t.Error("an entry of another daemon was removed")
+	}
+}
+
 // What the source could not describe is not swept either.
 func TestAHeldNamespaceIsNotSwept(t *testing.T) {
 	p := nettest.NewTopology(t)
 	first := start(t, p.Dir, world(p, p.InstanceAddr), settings{})
 	first.awaitReady(t)
 	first.stop()
-	d := start(t, p.Dir, inventory.Snapshot{KeepRouters: []string{"r1"}, HeldNamespaces: []string{"router"}}, settings{audit: 20 * time.Millisecond})
+	d := start(t, p.Dir, inventory.Snapshot{Held: map[string][]string{"r1": {"router"}}}, settings{audit: 20 * time.Millisecond})
 	d.awaitReady(t)
 	time.Sleep(200 * time.Millisecond)
 	if !strings.Contains(entries(p), p.InstanceAddr.String()) {

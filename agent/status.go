@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -33,6 +34,8 @@ type status struct {
 	// passing: the trouble is of the kind that the next try finds gone; said:
 	// it was logged.
 	passing, said bool
+	// notice is what somebody else made and the operator should know of.
+	notice string
 }
 
 func (s *status) wait(why string) {
@@ -129,4 +132,31 @@ func (a *Agent) Totals() Totals {
 		t.Failed += s.counts.Failed
 	}
 	return t
+}
+
+// notice describes what others made that works against us: entries for which
+// the kernel answers on our device although nobody publishes them (upstream's
+// in-agent extension leaves such), and the sysctl that taxes every packet.
+func notice(want dataplane.State, have dataplane.Observation) string {
+	var parts []string
+	for _, d := range want.Devices {
+		if !d.Answer {
+			continue
+		}
+		var strangers []netip.Addr
+		for _, p := range have.Foreign() {
+			_, ours := slices.BinarySearchFunc(d.Published, p.Addr, netip.Addr.Compare)
+			if p.Device == d.Name && !ours {
+				strangers = append(strangers, p.Addr)
+			}
+		}
+		if len(strangers) > 0 {
+			parts = append(parts, fmt.Sprintf("%d proxy entries on %s that are not published and not ours, the first %s",
+				len(strangers), d.Name, strangers[0]))
+		}
+	}
+	if have.AllProxyNDP && len(want.Devices) > 0 {
+		parts = append(parts, "net.ipv6.conf.all.proxy_ndp is 1, which makes every forwarded packet walk the table of entries")
+	}
+	return strings.Join(parts, "; ")
 }

@@ -11,7 +11,6 @@ import (
 	"neutron-ndp-proxy-agent/agent/plan"
 	"neutron-ndp-proxy-agent/agent/reconcile"
 	"neutron-ndp-proxy-agent/dataplane"
-	"neutron-ndp-proxy-agent/ndsend/announcer"
 )
 
 // work takes one namespace after the other.
@@ -30,7 +29,9 @@ func (a *Agent) work(ctx context.Context) error {
 		} else {
 			a.queue.Done(item)
 		}
-		a.looked(item.Key)
+		if !again || item.Failures >= quietTries {
+			a.looked(item.Key, item.Deep)
+		}
 	}
 }
 
@@ -40,8 +41,12 @@ func (a *Agent) look(ctx context.Context, item reconcile.Item) (again bool) {
 	ns := item.Key
 	entries, held := a.inventory.Namespace(ns)
 	wanted := len(entries) > 0
-	if !wanted && (held || !a.inventory.Synced()) {
-		// Nothing is known of it for sure, so nothing may be removed.
+	if !wanted && (held || !a.inventory.Synced() || !a.o.Scope(ns)) {
+		// Nothing is known of it for sure, or it is none of our business: so
+		// nothing may be removed.
+		return false
+	}
+	if !wanted && a.isAlias(ns) {
 		return false
 	}
 	a.follow(ns, wanted)
@@ -63,7 +68,8 @@ func (a *Agent) look(ctx context.Context, item reconcile.Item) (again bool) {
 			return false
 		}
 	}
-	a.announce(ns, p.State, result)
+	a.announce(ns, p.State, have, result)
+	st.notice = notice(p.State, have)
 	st.judge(p, result, err)
 	a.report(ns, item, st, result)
 	return st.again(result, err)
@@ -107,56 +113,6 @@ func (a *Agent) follow(ns string, wanted bool) {
 	}
 }
 
-// announce owes an advertisement for each address that became answerable,
-// forgets those that stopped being ours, and tries what was owed before: the
-// device may have become ready.
-func (a *Agent) announce(ns string, state dataplane.State, result dataplane.Result) {
-	for device, addrs := range result.Withdrawn {
-		a.o.Announcer.Forget(announcer.Target{Namespace: ns, Device: device}, addrs...)
-	}
-	for _, d := range state.Devices {
-		t := announcer.Target{Namespace: ns, Device: d.Name}
-		if !d.Answer {
-			// Standby: a stray advertisement from here would move the
-			// switches' forwarding entries away from the active node.
-			a.o.Announcer.Drop(t)
-			continue
-		}
-		if addrs := result.Answerable[d.Name]; len(addrs) > 0 {
-			a.o.Announcer.Owe(t, addrs...)
-		}
-		a.o.Announcer.Kick(t)
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	devices := make([]string, 0, len(state.Devices))
-	for _, d := range state.Devices {
-		devices = append(devices, d.Name)
-	}
-	for _, gone := range a.devices[ns] {
-		if _, still := state.Device(gone); !still {
-			a.o.Announcer.Drop(announcer.Target{Namespace: ns, Device: gone})
-		}
-	}
-	if len(devices) == 0 {
-		delete(a.devices, ns)
-	} else {
-		a.devices[ns] = devices
-	}
-}
-
-// forgetAll drops what is owed in a namespace that is gone: when it is there
-// again, what becomes answerable is announced anew.
-func (a *Agent) forgetAll(ns string) {
-	a.mu.Lock()
-	devices := a.devices[ns]
-	delete(a.devices, ns)
-	a.mu.Unlock()
-	for _, device := range devices {
-		a.o.Announcer.Drop(announcer.Target{Namespace: ns, Device: device})
-	}
-}
-
 // quietTries is how often a trouble of the passing kind may fail unsaid.
 const quietTries = 3
 
@@ -185,6 +141,9 @@ func (a *Agent) report(ns string, item reconcile.Item, st status, result datapla
 	}
 	for kind, n := range result.Drift {
 		log.Warn("drift repaired: somebody else, or the kernel, had changed what we wrote", zap.String("kind", string(kind)), zap.Int("count", n))
+	}
+	if st.notice != "" && st.notice != before.notice {
+		log.Warn("found beside ours, and left alone", zap.String("what", st.notice))
 	}
 	for _, r := range st.rejected {
 		if !before.hasRejected(r) {

@@ -34,12 +34,26 @@ type Snapshot struct {
 	// KeepProxies are ids of proxies that the source named but could not
 	// describe: what was known of them before stays.
 	KeepProxies []string
-	// KeepAllProxies: it could not even name them, so none may be removed.
+	// KeepProxiesOf are ids of routers with a proxy that it could not even
+	// name, so that none of theirs may be removed; KeepAllProxies is the same
+	// for all routers.
+	KeepProxiesOf  []string
 	KeepAllProxies bool
-	// KeepRouters are ids of routers likewise, and HeldNamespaces are the
-	// namespaces that may belong to them.
-	KeepRouters    []string
-	HeldNamespaces []string
+	// Held are the routers that it could not describe, by id, with the names
+	// of the namespaces that may belong to them: nothing is removed there.
+	Held map[string][]string
+}
+
+// has reports the routers that exist or may exist.
+func (s Snapshot) has() map[string]bool {
+	ids := make(map[string]bool, len(s.Routers)+len(s.Held))
+	for _, r := range s.Routers {
+		ids[r.ID] = true
+	}
+	for id := range s.Held {
+		ids[id] = true
+	}
+	return ids
 }
 
 // Replace makes the inventory equal to the snapshot, marks it in sync, and
@@ -50,21 +64,14 @@ func (i *Inventory) Replace(s Snapshot) {
 	i.change(func(d dirt) {
 		first = !i.synced
 		i.synced = true
-		keep := set(s.KeepRouters)
-		for _, r := range s.Routers {
-			keep[r.ID] = true
-		}
+		has := s.has()
 		for id := range i.routers {
-			if !keep[id] {
+			if !has[id] {
 				i.removeRouter(id, d)
 			}
 		}
-		for ns := range i.held {
-			d[ns] = true
-		}
-		i.held = set(s.HeldNamespaces)
-		for ns := range i.held {
-			d[ns] = true
+		for id := range i.held {
+			i.hold(id, nil, d)
 		}
 		i.setRouters(s, d)
 	})
@@ -78,17 +85,12 @@ func (i *Inventory) Replace(s Snapshot) {
 // that the snapshot lacks are gone.
 func (i *Inventory) ReplaceRouters(ids []string, s Snapshot) {
 	i.change(func(d dirt) {
-		keep := set(s.KeepRouters)
-		for _, r := range s.Routers {
-			keep[r.ID] = true
-		}
+		has := s.has()
 		for _, id := range ids {
-			if !keep[id] {
+			if !has[id] {
 				i.removeRouter(id, d)
 			}
-		}
-		for _, ns := range s.HeldNamespaces {
-			i.held[ns] = true
+			i.hold(id, nil, d)
 		}
 		i.setRouters(s, d)
 	})
@@ -106,6 +108,9 @@ func (i *Inventory) ReplaceProxies(ids []string, s Snapshot) {
 // setRouters is the common end of the replacing calls: routers, their
 // proxies, and the journal on top.
 func (i *Inventory) setRouters(s Snapshot, d dirt) {
+	for id, namespaces := range s.Held {
+		i.hold(id, namespaces, d)
+	}
 	ids := make([]string, 0, len(s.Routers))
 	for _, r := range s.Routers {
 		i.setRouter(r, d)
@@ -130,9 +135,24 @@ func (i *Inventory) setRouter(r Router, d dirt) {
 			i.users[a.Namespace] = map[string]bool{}
 		}
 		i.users[a.Namespace][r.ID] = true
-		delete(i.held, a.Namespace)
 	}
 	d.add(r)
+}
+
+// hold notes the namespaces of a router that could not be read; none: it could.
+// Either way they have to be looked at: what was left alone may have to go.
+func (i *Inventory) hold(id string, namespaces []string, d dirt) {
+	if slices.Equal(i.held[id], namespaces) {
+		return
+	}
+	for _, ns := range slices.Concat(i.held[id], namespaces) {
+		d[ns] = true
+	}
+	if len(namespaces) == 0 {
+		delete(i.held, id)
+		return
+	}
+	i.held[id] = namespaces
 }
 
 func (i *Inventory) removeRouter(id string, d dirt) {
@@ -156,7 +176,7 @@ func (i *Inventory) unuse(r Router) {
 }
 
 func (i *Inventory) setProxies(ids []string, s Snapshot, d dirt) {
-	keep := set(s.KeepProxies)
+	keep, keepOf := set(s.KeepProxies), set(s.KeepProxiesOf)
 	wanted := map[string]map[string]Proxy{}
 	for _, p := range s.Proxies {
 		if wanted[p.RouterID] == nil {
@@ -171,7 +191,7 @@ func (i *Inventory) setProxies(ids []string, s Snapshot, d dirt) {
 		}
 		want := wanted[id]
 		for pid, p := range i.proxies[id] {
-			if _, named := want[pid]; !named && (s.KeepAllProxies || keep[pid]) {
+			if _, named := want[pid]; !named && (s.KeepAllProxies || keepOf[id] || keep[pid]) {
 				if want == nil {
 					want = map[string]Proxy{}
 				}

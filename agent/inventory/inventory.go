@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Inventory is safe for concurrent use. Readers get copies.
@@ -16,8 +17,8 @@ type Inventory struct {
 	routers map[string]Router
 	proxies map[string]map[string]Proxy // router id -> proxy id -> proxy
 	users   map[string]map[string]bool  // namespace -> ids of the routers in it
-	held    map[string]bool             // namespaces of which the source knows nothing sure
-	journal *journal
+	held    map[string][]string         // router id -> namespaces that may be its, while it can't be read
+	journal journal
 }
 
 // New returns an empty inventory that is not in sync. notify is called after
@@ -29,7 +30,8 @@ func New(notify func(namespaces []string)) *Inventory {
 		routers: map[string]Router{},
 		proxies: map[string]map[string]Proxy{},
 		users:   map[string]map[string]bool{},
-		held:    map[string]bool{},
+		held:    map[string][]string{},
+		journal: journal{now: time.Now},
 	}
 }
 
@@ -56,6 +58,20 @@ func (i *Inventory) RouterIDs() []string {
 	return slices.Sorted(maps.Keys(i.routers))
 }
 
+// EnabledIDs returns the ids of the routers that publish, sorted.
+func (i *Inventory) EnabledIDs() []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var ids []string
+	for id, r := range i.routers {
+		if r.Enabled {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // Namespace returns the routers in a namespace with their proxies, sorted by
 // router id. Held says that the source could not tell what belongs there, so
 // that what is missing must not be taken for unwanted.
@@ -65,7 +81,10 @@ func (i *Inventory) Namespace(name string) (entries []Entry, held bool) {
 	for _, id := range slices.Sorted(maps.Keys(i.users[name])) {
 		entries = append(entries, i.entry(id))
 	}
-	return entries, i.held[name]
+	for _, namespaces := range i.held {
+		held = held || slices.Contains(namespaces, name)
+	}
+	return entries, held
 }
 
 // Router returns one router with its proxies.

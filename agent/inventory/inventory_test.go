@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -119,11 +121,6 @@ func TestAPushDuringAPullWins(t *testing.T) {
 	if diff := cmp.Diff([]string{"new"}, proxies(t, inv, "a")); diff != "" {
 		t.Errorf("proxies (-want +got):\n%s", diff)
 	}
-	// Without a pull under way the answer stands.
-	inv.ReplaceProxies([]string{"a"}, inventory.Snapshot{})
-	if got := proxies(t, inv, "a"); got != nil {
-		t.Errorf("the journal outlived its pull: %v", got)
-	}
 }
 
 // A router may be asked for while the first push of a proxy of it passes.
@@ -148,10 +145,9 @@ func TestWhatCouldNotBeReadStays(t *testing.T) {
 		Proxies: []inventory.Proxy{proxy("p", "a", 1), proxy("q", "a", 2), proxy("r", "b", 3)},
 	})
 	inv.Replace(inventory.Snapshot{
-		Routers:        []inventory.Router{router("a", "ns-a")},
-		KeepRouters:    []string{"b", "unknown"},
-		HeldNamespaces: []string{"ns-unknown"},
-		KeepProxies:    []string{"p"},
+		Routers:     []inventory.Router{router("a", "ns-a")},
+		Held:        map[string][]string{"b": {"ns-b"}, "unknown": {"ns-unknown"}},
+		KeepProxies: []string{"p"},
 	})
 	if diff := cmp.Diff([]string{"p"}, proxies(t, inv, "a")); diff != "" {
 		t.Errorf("proxies of a (-want +got):\n%s", diff)
@@ -162,10 +158,66 @@ func TestWhatCouldNotBeReadStays(t *testing.T) {
 	if _, held := inv.Namespace("ns-unknown"); !held {
 		t.Error("the namespace of a router that could not be read may be swept")
 	}
+	inv.ReplaceProxies([]string{"b"}, inventory.Snapshot{KeepProxiesOf: []string{"b"}})
+	if diff := cmp.Diff([]string{"r"}, proxies(t, inv, "b")); diff != "" {
+		t.Errorf("proxies of b after an answer with a nameless object of it (-want +got):\n%s", diff)
+	}
 	inv.ReplaceProxies([]string{"a"}, inventory.Snapshot{KeepAllProxies: true, Proxies: []inventory.Proxy{proxy("new", "a", 7)}})
 	if diff := cmp.Diff([]string{"p", "new"}, proxies(t, inv, "a")); diff != "" {
 		t.Errorf("proxies of a after an answer with a nameless object (-want +got):\n%s", diff)
 	}
+}
+
+// Once a router can be read, or is known to be gone, nothing of it is held.
+func TestHoldingEnds(t *testing.T) {
+	n := &notes{}
+	inv := inventory.New(n.notify)
+	held := inventory.Snapshot{Held: map[string][]string{"a": {"ns-a", "ns-x"}}}
+	isHeld := func() bool { _, held := inv.Namespace("ns-a"); return held }
+	for name, end := range map[string]func(){
+		"well again": func() {
+			inv.ReplaceRouters([]string{"a"}, inventory.Snapshot{Routers: []inventory.Router{router("a", "ns-a")}})
+		},
+		"gone":            func() { inv.ReplaceRouters([]string{"a"}, inventory.Snapshot{}) },
+		"not in the list": func() { inv.Replace(inventory.Snapshot{}) },
+	} {
+		inv.Replace(held)
+		if !isHeld() {
+			t.Fatalf("%s: not held to begin with", name)
+		}
+		n.take()
+		end()
+		if isHeld() {
+			t.Errorf("%s: still held", name)
+		}
+		if got := n.take(); !slices.Contains(got, "ns-x") {
+			t.Errorf("%s: nobody looks at what was held: %v", name, got)
+		}
+	}
+}
+
+// A node of the database may answer with what was true a moment before the push.
+func TestAPushJustBeforeAPullWins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inv := inventory.New(func([]string) {})
+		inv.Replace(inventory.Snapshot{Routers: []inventory.Router{router("a", "ns")}})
+		pull := func() {
+			inv.BeginPull()
+			inv.ReplaceProxies([]string{"a"}, inventory.Snapshot{})
+			inv.EndPull()
+		}
+		inv.SetProxy(proxy("p", "a", 1))
+		time.Sleep(time.Second)
+		pull()
+		if diff := cmp.Diff([]string{"p"}, proxies(t, inv, "a")); diff != "" {
+			t.Errorf("a second after the push (-want +got):\n%s", diff)
+		}
+		time.Sleep(2 * time.Second)
+		pull()
+		if got := proxies(t, inv, "a"); got != nil {
+			t.Errorf("three seconds after the push the answer must stand: %v", got)
+		}
+	})
 }
 
 // However the same facts arrive, the inventory ends the same, and every

@@ -1,40 +1,75 @@
 package inventory
 
+import (
+	"slices"
+	"time"
+)
+
 // journalLimit bounds the pushes remembered during one pull. A cloud would
 // have to create this many proxies within one call; beyond it the pull is
 // reported as overtaken and has to be repeated.
 const journalLimit = 65536
 
-// journal remembers the pushes that came while a pull was under way. The pull
-// may have read the database before them, and its reply may come after them,
-// so they are applied once more on top of it. A push that the pull had already
-// seen changes nothing then.
+// journalGrace is how long a push is remembered when no pull is under way. A
+// database cluster may answer a pull from a node that has not seen yet what
+// another node has already pushed.
+const journalGrace = 2 * time.Second
+
+// journal remembers the pushes of the last moments, and those that came while
+// a pull was under way. The pull may have read the database before them, and
+// its reply may come after them, so they are applied once more on top of it. A
+// push that the pull had already seen changes nothing then.
 type journal struct {
+	now      func() time.Time
 	pushes   []push
+	pulling  bool
 	overflow bool
 }
 
 type push struct {
 	proxy   Proxy
 	deleted bool
+	at      time.Time
 }
 
-// BeginPull starts to remember pushes; EndPull must follow the replacing call.
-// One pull at a time: the source asks for one thing after the other.
+func (j *journal) note(p push) {
+	p.at = j.now()
+	if !j.pulling {
+		j.prune(p.at)
+	}
+	if len(j.pushes) >= journalLimit {
+		j.overflow = j.overflow || j.pulling
+		j.pushes = j.pushes[1:]
+	}
+	j.pushes = append(j.pushes, p)
+}
+
+func (j *journal) prune(now time.Time) {
+	first := slices.IndexFunc(j.pushes, func(p push) bool { return now.Sub(p.at) < journalGrace })
+	if first < 0 {
+		j.pushes = nil
+		return
+	}
+	j.pushes = j.pushes[first:]
+}
+
+// BeginPull keeps the pushes from now on; EndPull must follow the replacing
+// call. One pull at a time: the source asks for one thing after the other.
 func (i *Inventory) BeginPull() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.journal = &journal{}
+	i.journal.prune(i.journal.now())
+	i.journal.pulling, i.journal.overflow = true, false
 }
 
-// EndPull forgets the remembered pushes and reports whether there were too
-// many to remember, in which case the pull has to be made again.
+// EndPull ends that, and reports whether there were too many pushes to
+// remember, in which case the pull has to be made again.
 func (i *Inventory) EndPull() (overtaken bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	overtaken = i.journal != nil && i.journal.overflow
-	i.journal = nil
-	return overtaken
+	i.journal.pulling = false
+	i.journal.prune(i.journal.now())
+	return i.journal.overflow
 }
 
 // SetProxy records a pushed proxy. It reports whether the proxy's router is
@@ -50,20 +85,14 @@ func (i *Inventory) RemoveProxy(p Proxy) (local bool) {
 
 func (i *Inventory) push(p push) (local bool) {
 	i.change(func(d dirt) {
-		if j := i.journal; j != nil {
-			if len(j.pushes) < journalLimit {
-				j.pushes = append(j.pushes, p)
-			} else {
-				j.overflow = true
-			}
-		}
+		i.journal.note(p)
 		local = i.applyPush(p, d)
 	})
 	return local
 }
 
 func (i *Inventory) replay(d dirt) {
-	if i.journal == nil {
+	if !i.journal.pulling {
 		return
 	}
 	for _, p := range i.journal.pushes {

@@ -183,6 +183,22 @@ func (a *Announcer) Forget(target Target, addrs ...netip.Addr) {
 	})
 }
 
+// Retain takes back what is owed on the target for any other address, as Forget
+// does: these are all that are still ours there.
+func (a *Announcer) Retain(target Target, addrs ...netip.Addr) {
+	a.takeBack(target, func(l *ledger) {
+		ours := make(map[netip.Addr]bool, len(addrs))
+		for _, addr := range addrs {
+			ours[addr] = true
+		}
+		for addr := range l.debts {
+			if !ours[addr] {
+				l.forget(addr)
+			}
+		}
+	})
+}
+
 // Drop takes back all that is owed on the target, as Forget does: the device
 // is no longer ours to announce on.
 func (a *Announcer) Drop(target Target) {

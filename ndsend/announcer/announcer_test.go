@@ -240,6 +240,22 @@ func TestForgetEndsTheWorker(t *testing.T) {
 	})
 }
 
+func TestRetainForgetsTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		w.set(gateway, notReady())
+		a := w.on(t)
+		a.Retain(gateway, addr(1))
+		a.Owe(gateway, addr(1), addr(2), addr(3))
+		a.Retain(gateway, addr(1), addr(3), addr(9))
+		w.set(gateway, nil)
+		time.Sleep(10 * time.Second)
+		if diff := cmp.Diff([]netip.Addr{addr(1), addr(3)}, w.addrs(), compare); diff != "" {
+			t.Errorf("sent (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestDropForgetsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire()

@@ -9,144 +9,138 @@ import (
 
 	"go.uber.org/zap"
 
-	"neutron-ndp-proxy-agent/agent/inventory"
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
 
-// wanted is what one round asks for.
-type wanted struct {
-	full, audit bool
-	routers     []string
-}
-
-// take removes all notes; put brings those of a failed round back.
-func (s *Source) take() wanted {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w := wanted{full: s.full, audit: s.audit, routers: slices.Sorted(maps.Keys(s.routers))}
-	s.full, s.audit, s.routers = false, false, map[string]bool{}
-	return w
-}
-
-func (s *Source) put(w wanted) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.full, s.audit = s.full || w.full, s.audit || w.audit
-	for _, id := range w.routers {
-		s.routers[id] = true
-	}
-}
-
 // ask works off the notes, one call at a time. Whatever came while a call was
-// under way is asked for in the next round, so the answer is never older than
-// the message. A failure is said once and tried again with back-off.
+// under way is asked for in the next round, so an answer is never older than
+// the message. What fails is noted again after a back-off of its own, and holds
+// up nothing else.
 func (s *Source) ask(ctx context.Context) error {
-	failures := 0
+	defer s.notes.stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.wake:
+		case <-s.notes.wake:
 		}
-		for w := s.take(); w.full || w.audit || len(w.routers) > 0; w = s.take() {
-			err := s.round(ctx, w)
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err == nil {
-				s.complaints.clear("server")
-				failures = 0
-				continue
-			}
-			s.put(w)
-			failures++
-			s.complaints.say("server", err)
-			wait := min(s.o.RetryMin<<min(failures-1, 16), s.o.RetryMax)
-			wait = wait/2 + time.Duration(s.o.Jitter()*float64(wait/2))
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(wait):
-			}
+		for w := s.notes.take(); !w.nothing() && ctx.Err() == nil; w = s.notes.take() {
+			s.round(ctx, w)
 		}
 	}
 }
 
-func (s *Source) round(ctx context.Context, w wanted) error {
+// round asks for each kind of thing; a full sync covers them all.
+func (s *Source) round(ctx context.Context, w wanted) {
+	if w.full {
+		s.attempt(ctx, "full sync", wanted{full: true}, s.pullAll)
+		return
+	}
+	if len(w.routers) > 0 {
+		ids := slices.Sorted(maps.Keys(w.routers))
+		s.attempt(ctx, "routers", wanted{routers: w.routers}, func(ctx context.Context) error { return s.pullRouters(ctx, ids) })
+	}
+	if w.audit {
+		s.attempt(ctx, "audit", wanted{audit: true}, s.pullAudit)
+	}
+}
+
+// attempt makes one pull. A failure is said once and noted again later.
+func (s *Source) attempt(ctx context.Context, what string, w wanted, pull func(context.Context) error) {
 	s.o.Inventory.BeginPull()
-	err := s.pull(ctx, w)
-	if s.o.Inventory.EndPull() && err == nil {
-		s.put(w)
-	}
-	return err
-}
-
-func (s *Source) pull(ctx context.Context, w wanted) error {
+	err := pull(ctx)
+	overtaken := s.o.Inventory.EndPull()
 	switch {
-	case w.full:
-		start := time.Now()
-		ids, err := s.o.Server.RouterIDs(ctx)
-		if err != nil {
-			return fmt.Errorf("router ids of this host: %w", err)
-		}
-		snap, err := s.routersAndProxies(ctx, ids)
-		if err != nil {
-			return err
-		}
-		s.o.Inventory.Replace(snap)
-		s.mu.Lock()
-		s.lastFull = start
-		s.mu.Unlock()
-		c := s.o.Inventory.Counts()
-		s.o.Log.Info("in sync with the server", zap.Int("routers", c.Routers), zap.Int("enabled", c.Enabled),
-			zap.Int("proxies", c.Proxies), zap.Duration("took", time.Since(start)))
-		return nil
-	case len(w.routers) > 0:
-		snap, err := s.routersAndProxies(ctx, w.routers)
-		if err != nil {
-			return err
-		}
-		s.o.Inventory.ReplaceRouters(w.routers, snap)
-		if w.audit {
-			s.put(wanted{audit: true})
-		}
-		return nil
+	case ctx.Err() != nil:
+	case err != nil:
+		s.failures++
+		s.complaints.say(what, err)
+		wait := min(s.o.RetryMin<<min(s.failures-1, 16), s.o.RetryMax)
+		wait = wait/2 + time.Duration(s.o.Jitter()*float64(wait/2))
+		s.notes.addLater(w, wait)
+	case overtaken:
+		s.notes.add(w)
 	default:
-		ids := s.o.Inventory.RouterIDs()
-		a := answer{asked: ids}
-		if err := s.proxies(ctx, ids, &a); err != nil {
-			return err
-		}
-		s.o.Inventory.ReplaceProxies(ids, a.snapshot())
-		return nil
+		s.failures = 0
+		s.complaints.clear(what)
 	}
 }
 
-// routersAndProxies asks for routers and then for their proxies: a proxy that
-// is made between the two calls is in the second answer or pushed after it.
-func (s *Source) routersAndProxies(ctx context.Context, ids []string) (inventory.Snapshot, error) {
+// pullAll makes the inventory equal to what the server says of this host.
+func (s *Source) pullAll(ctx context.Context) error {
+	start := time.Now()
+	ids, err := s.o.Server.RouterIDs(ctx)
+	if err != nil {
+		return fmt.Errorf("router ids of this host: %w", err)
+	}
 	a := answer{asked: ids}
-	var err error
-	if len(ids) > 0 {
-		if a.routers, a.badRouters, err = s.o.Server.Routers(ctx, ids); err != nil {
-			return inventory.Snapshot{}, fmt.Errorf("%d routers: %w", len(ids), err)
-		}
-		s.malformed("router", a.badRouters)
+	if err := s.routers(ctx, ids, &a); err != nil {
+		return err
 	}
-	have := make([]string, 0, len(a.routers))
-	for _, r := range a.routers {
-		have = append(have, r.ID)
-	}
-	if err := s.proxies(ctx, have, &a); err != nil {
-		return inventory.Snapshot{}, err
+	if err := s.proxies(ctx, a.ids(), &a); err != nil {
+		return err
 	}
 	snap := a.snapshot()
-	for _, r := range snap.Routers {
-		if r.Enabled && r.Unsupported != "" && s.unsupported.note(r.ID) {
-			s.o.Log.Warn("router is not served", zap.String("router", r.ID), zap.String("reason", r.Unsupported))
+	s.o.Inventory.Replace(snap)
+	c := s.o.Inventory.Counts()
+	s.o.Log.Info("in sync with the server", zap.Int("routers", c.Routers), zap.Int("enabled", c.Enabled),
+		zap.Int("proxies", c.Proxies), zap.Int("unreadable", len(snap.Held)), zap.Duration("took", time.Since(start)))
+	return nil
+}
+
+// pullRouters asks for routers, then for their proxies: a proxy that is made
+// between the two calls is in the second answer, or pushed after it.
+func (s *Source) pullRouters(ctx context.Context, ids []string) error {
+	a := answer{asked: ids}
+	if err := s.routers(ctx, ids, &a); err != nil {
+		return err
+	}
+	if err := s.proxies(ctx, a.ids(), &a); err != nil {
+		return err
+	}
+	s.o.Inventory.ReplaceRouters(ids, a.snapshot())
+	return nil
+}
+
+// pullAudit asks for what may have changed without a word: the proxies of all
+// routers in one call, and as many enabled routers as fit into one call. It
+// does not ask which routers there are: get_router_ids schedules routers that
+// have no host, and may undo what an operator is about to do.
+func (s *Source) pullAudit(ctx context.Context) error {
+	all := s.o.Inventory.RouterIDs()
+	if len(all) == 0 {
+		return nil
+	}
+	asked := s.turn.pick(s.o.Inventory.EnabledIDs(), s.o.AuditRouters, time.Now())
+	var a answer
+	if err := s.proxies(ctx, all, &a); err != nil {
+		return err
+	}
+	s.o.Inventory.ReplaceProxies(all, a.snapshot())
+	// The proxies count whatever the server makes of the routers.
+	a.asked = asked
+	if err := s.routers(ctx, asked, &a); err != nil {
+		return err
+	}
+	s.o.Inventory.ReplaceRouters(asked, a.snapshot())
+	return nil
+}
+
+func (s *Source) routers(ctx context.Context, ids []string, a *answer) (err error) {
+	if len(ids) == 0 {
+		return nil
+	}
+	if a.routers, a.badRouters, err = s.o.Server.Routers(ctx, ids); err != nil {
+		return fmt.Errorf("%d routers: %w", len(ids), err)
+	}
+	s.malformed("router", a.badRouters)
+	for _, r := range a.routers {
+		s.complaints.clear("router " + r.ID)
+		if translated := Router(r); translated.Enabled && translated.Unsupported != "" && s.unsupported.note(r.ID) {
+			s.o.Log.Warn("router is not served", zap.String("router", r.ID), zap.String("reason", translated.Unsupported))
 		}
 	}
-	return snap, nil
+	return nil
 }
 
 func (s *Source) proxies(ctx context.Context, ids []string, a *answer) (err error) {
@@ -157,6 +151,9 @@ func (s *Source) proxies(ctx context.Context, ids []string, a *answer) (err erro
 		return fmt.Errorf("NDP proxies of %d routers: %w", len(ids), err)
 	}
 	s.malformed("NDP proxy", a.badProxies)
+	for _, p := range a.proxies {
+		s.complaints.clear("NDP proxy " + p.ID)
+	}
 	return nil
 }
 

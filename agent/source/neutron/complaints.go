@@ -43,10 +43,13 @@ func (c *complaints) clear(subject string) {
 // once remembers what was said. Only the asking goroutine uses it.
 type once map[string]bool
 
-// note reports whether it is the first time.
+// note reports whether it is the first time, as far as it can be remembered.
 func (o once) note(what string) bool {
-	if o[what] || len(o) >= complaintLimit {
+	if o[what] {
 		return false
+	}
+	if len(o) >= complaintLimit {
+		clear(o)
 	}
 	o[what] = true
 	return true

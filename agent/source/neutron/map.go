@@ -96,11 +96,20 @@ type answer struct {
 	badRouters, badProxies []rpc.Malformed
 }
 
+// ids are the routers that the server described.
+func (a answer) ids() []string {
+	ids := make([]string, 0, len(a.routers))
+	for _, r := range a.routers {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
 // snapshot translates an answer. What could not be understood stays as it was:
 // an object by its id, or, where even that could not be read, everything that
 // the answer does not name, since any of it may be meant.
 func (a answer) snapshot() inventory.Snapshot {
-	var s inventory.Snapshot
+	s := inventory.Snapshot{Held: map[string][]string{}}
 	named := map[string]bool{}
 	for _, r := range a.routers {
 		s.Routers = append(s.Routers, Router(r))
@@ -108,26 +117,27 @@ func (a answer) snapshot() inventory.Snapshot {
 	}
 	for _, m := range a.badRouters {
 		if slices.Contains(a.asked, m.ID) {
-			s.KeepRouters = append(s.KeepRouters, m.ID)
+			s.Held[m.ID] = heldNamespaces(m.ID)
 			continue
 		}
 		for _, id := range a.asked {
 			if !named[id] {
-				s.KeepRouters = append(s.KeepRouters, id)
+				s.Held[id] = heldNamespaces(id)
 			}
 		}
-	}
-	for _, id := range s.KeepRouters {
-		s.HeldNamespaces = append(s.HeldNamespaces, heldNamespaces(id)...)
 	}
 	for _, p := range a.proxies {
 		s.Proxies = append(s.Proxies, Proxy(p))
 	}
 	for _, m := range a.badProxies {
-		if strings.HasPrefix(m.ID, "#") {
+		switch {
+		case !strings.HasPrefix(m.ID, "#"):
+			s.KeepProxies = append(s.KeepProxies, m.ID)
+		case m.RouterID != "":
+			s.KeepProxiesOf = append(s.KeepProxiesOf, m.RouterID)
+		default:
 			s.KeepAllProxies = true
 		}
-		s.KeepProxies = append(s.KeepProxies, m.ID)
 	}
 	return s
 }

@@ -2,7 +2,7 @@ package neutron
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -28,6 +28,8 @@ type Options struct {
 	// Audit bounds the time in which a change that the server told nobody
 	// is found; the audits come a little more often, jittered.
 	Audit time.Duration
+	// AuditRouters is the most routers that one audit reads again.
+	AuditRouters int
 	// FullSync is how often all routers are asked for although no message
 	// said that they changed; 0: only after a new subscription.
 	FullSync time.Duration
@@ -41,14 +43,13 @@ type Options struct {
 type Source struct {
 	o Options
 
-	mu       sync.Mutex
-	full     bool            // everything has to be asked for
-	audit    bool            // the proxies of all local routers
-	routers  map[string]bool // these routers
-	lastFull time.Time
-	wake     chan struct{} // capacity 1
+	notes      *notes
+	complaints complaints
+	garbled    atomic.Bool // since the last audit
 
-	complaints  complaints
+	// Used by the asking goroutine only.
+	failures    int
+	turn        rotation
 	unsupported once
 }
 
@@ -56,12 +57,15 @@ type Source struct {
 func New(o Options) *Source {
 	return &Source{
 		o:           o,
-		routers:     map[string]bool{},
-		wake:        make(chan struct{}, 1),
+		notes:       newNotes(),
 		complaints:  complaints{log: o.Log, said: map[string]string{}},
+		turn:        rotation{},
 		unsupported: once{},
 	}
 }
+
+// Resync asks the server for everything again.
+func (s *Source) Resync() { s.notes.add(wanted{full: true}) }
 
 // Scope reports whether a namespace may hold what this source had published.
 func Scope(ns string) bool { return inventory.NeutronNamespace(ns) }
@@ -94,9 +98,13 @@ func (s *Source) listen(ctx context.Context) error {
 func (s *Source) event(e rpc.Event) {
 	switch e := e.(type) {
 	case rpc.Subscribed:
-		s.want(func() { s.full = true })
+		s.Resync()
 	case rpc.Disconnected:
 		// What is published stays published; the next Subscribed asks again.
+	case rpc.AgentUpdated:
+		// While the L3 agent is disabled the server says that it has no
+		// routers; afterwards it has them all again.
+		s.Resync()
 	case rpc.RoutersUpdated:
 		s.wantRouters(e.RequestID, "updated", e.IDs...)
 	case rpc.RouterAdded:
@@ -104,17 +112,28 @@ func (s *Source) event(e rpc.Event) {
 	case rpc.RouterRemoved:
 		s.wantRouters(e.RequestID, "removed", e.ID)
 	case rpc.RouterDeleted:
-		s.wantRouters(e.RequestID, "deleted", e.ID)
+		// To all L3 agents of the cloud: most are none of ours.
+		if _, known := s.o.Inventory.Router(e.ID); known {
+			s.wantRouters(e.RequestID, "deleted", e.ID)
+		}
 	case rpc.ProxiesPushed:
 		s.pushed(e)
 	case rpc.Garbled:
-		// Logged and counted where it was met. What it would have told is
-		// found by the audit.
+		// Logged and counted where it was met. Nobody knows what it would
+		// have told, so the next audit asks for everything; not at once, since
+		// a broken sender sends many.
+		s.garbled.Store(true)
 	}
 }
 
 func (s *Source) pushed(e rpc.ProxiesPushed) {
 	s.malformed("pushed NDP proxy", e.Malformed)
+	if e.Redelivered {
+		// It was on its way to a connection that died, and may be older than
+		// what was pushed since.
+		s.notes.add(wanted{audit: true})
+		return
+	}
 	for _, p := range e.Proxies {
 		var local bool
 		if e.Kind == rpc.Deleted {
@@ -129,39 +148,19 @@ func (s *Source) pushed(e rpc.ProxiesPushed) {
 	}
 }
 
-// wantRouters notes routers to ask for. Those of other hosts come in the
-// cloud-wide fanout only as deleted, and are none of ours if not known.
 func (s *Source) wantRouters(request, what string, ids ...string) {
-	var mine []string
+	s.o.Log.Debug("router "+what, zap.Strings("routers", ids), zap.String("request", request))
+	w := wanted{routers: make(map[string]bool, len(ids))}
 	for _, id := range ids {
-		if _, known := s.o.Inventory.Router(id); known || what != "deleted" {
-			mine = append(mine, id)
-		}
+		w.routers[id] = true
 	}
-	if len(mine) == 0 {
-		return
-	}
-	s.o.Log.Debug("router "+what, zap.Strings("routers", mine), zap.String("request", request))
-	s.want(func() {
-		for _, id := range mine {
-			s.routers[id] = true
-		}
-	})
-}
-
-func (s *Source) want(note func()) {
-	s.mu.Lock()
-	note()
-	s.mu.Unlock()
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.notes.add(w)
 }
 
 // tick asks for the audits. The audit is due before the bound that the
 // operator set, so that it is over by then.
 func (s *Source) tick(ctx context.Context) error {
+	lastFull := time.Now()
 	for {
 		wait := time.Duration((0.75 + 0.15*s.o.Jitter()) * float64(s.o.Audit))
 		select {
@@ -169,11 +168,11 @@ func (s *Source) tick(ctx context.Context) error {
 			return nil
 		case <-time.After(wait):
 		}
-		s.want(func() {
-			s.audit = true
-			if s.o.FullSync > 0 && time.Since(s.lastFull) >= s.o.FullSync {
-				s.full = true
-			}
-		})
+		w := wanted{audit: true}
+		if s.garbled.Swap(false) || s.o.FullSync > 0 && time.Since(lastFull) >= s.o.FullSync {
+			w.full = true
+			lastFull = time.Now()
+		}
+		s.notes.add(w)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -32,8 +33,10 @@ type cloud struct {
 	bad      []rpc.Malformed // of the next Routers
 	badProxy []rpc.Malformed // of the next NDPProxies
 	fail     error
-	calls    []string
-	slow     func(call string) // runs after the data was read, before the answer
+	// failRouters is the error of Routers alone.
+	failRouters error
+	calls       []string
+	slow        func(call string) // runs after the data was read, before the answer
 }
 
 func newCloud() *cloud {
@@ -80,6 +83,10 @@ func (c *cloud) Routers(_ context.Context, ids []string) (out []rpc.Router, bad 
 		return nil, nil, err
 	}
 	c.mu.Lock()
+	if err := c.failRouters; err != nil {
+		c.mu.Unlock()
+		return nil, nil, err
+	}
 	for _, id := range ids {
 		if r, ok := c.routers[id]; ok {
 			out = append(out, r)
@@ -154,7 +161,7 @@ func running(t *testing.T, fn func(s setup)) {
 		s.proxies["p1"] = proxy("p1", rid, 1)
 		src := neutron.New(neutron.Options{
 			Server: s.cloud, Inventory: s.inv, Log: zap.New(core),
-			Audit: time.Minute, FullSync: 10 * time.Minute,
+			Audit: time.Minute, AuditRouters: 2, FullSync: time.Hour,
 			RetryMin: time.Second, RetryMax: 30 * time.Second, Jitter: func() float64 { return 0.99 },
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -289,15 +296,126 @@ func TestTheAuditFindsWhatNobodyTold(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		s.want(t, "after one minute")
-		if diff := cmp.Diff([]string{"proxies(1)"}, s.took()); diff != "" {
+		if diff := cmp.Diff([]string{"proxies(1)", "routers(1)"}, s.took()); diff != "" {
 			t.Errorf("calls of one audit (-want +got):\n%s", diff)
 		}
 		s.set(func() { r := s.routers[rid]; r.EnableNDPProxy = false; s.routers[rid] = r })
-		time.Sleep(11 * time.Minute)
+		time.Sleep(time.Minute)
 		synctest.Wait()
 		if e, _ := s.inv.Router(rid); e.Router.Enabled {
-			t.Error("a lost routers_updated is not repaired by the full sync")
+			t.Error("a lost routers_updated is not repaired by the audit")
 		}
+	})
+}
+
+// Each enabled router has its turn, and an audit costs the server the same
+// however many there are.
+func TestTheAuditTakesTurns(t *testing.T) {
+	running(t, func(s setup) {
+		s.set(func() {
+			for n := range 4 {
+				id := fmt.Sprintf("%08d-0000-0000-0000-000000000000", n)
+				s.routers[id] = router(id)
+			}
+		})
+		s.events <- rpc.Subscribed{}
+		synctest.Wait()
+		s.took()
+		s.set(func() { clear(s.routers) })
+		for _, want := range []int{3, 1, 0} {
+			time.Sleep(54 * time.Second)
+			synctest.Wait()
+			if got := len(s.inv.RouterIDs()); got != want {
+				t.Errorf("%d routers left, want %d", got, want)
+			}
+		}
+		for _, call := range s.took() {
+			if call != "routers(2)" && call != "routers(1)" && !strings.HasPrefix(call, "proxies") {
+				t.Errorf("an audit asked %s", call)
+			}
+		}
+	})
+}
+
+// While the L3 agent is disabled the server says that it has no routers.
+func TestTheL3AgentIsDisabledAndEnabled(t *testing.T) {
+	running(t, func(s setup) {
+		kept := s.routers[rid]
+		s.set(func() { delete(s.routers, rid) })
+		s.events <- rpc.AgentUpdated{AdminStateUp: false}
+		synctest.Wait()
+		s.want(t, "disabled")
+		s.set(func() { s.routers[rid] = kept })
+		s.events <- rpc.AgentUpdated{AdminStateUp: true}
+		synctest.Wait()
+		s.want(t, "enabled again", "p1")
+	})
+}
+
+// A push that was delivered before may be older than what is known.
+func TestARedeliveredPushIsNotBelieved(t *testing.T) {
+	running(t, func(s setup) {
+		s.events <- rpc.ProxiesPushed{Header: rpc.Header{Redelivered: true}, Kind: rpc.Created, Proxies: []rpc.NDPProxy{proxy("old", rid, 9)}}
+		synctest.Wait()
+		s.want(t, "an old push", "p1")
+		s.set(func() { s.proxies["p2"] = proxy("p2", rid, 2) })
+		s.events <- rpc.ProxiesPushed{Header: rpc.Header{Redelivered: true}, Kind: rpc.Created, Proxies: []rpc.NDPProxy{proxy("p2", rid, 2)}}
+		synctest.Wait()
+		s.want(t, "one that the server confirms", "p1", "p2")
+	})
+}
+
+// Nobody knows what a garbled message would have told.
+func TestAfterAGarbledMessageEverythingIsAskedFor(t *testing.T) {
+	const other = "782b66ef-8091-4c31-8feb-2776917b61cb"
+	running(t, func(s setup) {
+		s.set(func() { s.routers[other] = router(other) })
+		s.took()
+		for range 100 {
+			s.events <- rpc.Garbled{Queue: "q", Err: errors.New("not JSON")}
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if _, ok := s.inv.Router(other); !ok {
+			t.Error("what it told was lost")
+		}
+		if n := len(s.took()); n > 6 {
+			t.Errorf("%d calls for a flood of garbled messages", n)
+		}
+	})
+}
+
+// A router that the server fails on holds up nothing else.
+func TestOneRouterThatFailsHoldsUpNothing(t *testing.T) {
+	running(t, func(s setup) {
+		s.set(func() {
+			s.failRouters = errors.New("KeyError: subnets")
+			delete(s.proxies, "p1")
+		})
+		s.events <- rpc.RoutersUpdated{IDs: []string{rid}}
+		synctest.Wait()
+		s.want(t, "before the audit", "p1")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		// The audit's own router call fails too; what it says of proxies must count.
+		s.want(t, "after the audit")
+	})
+}
+
+// Messages without end do not keep the audit from its turn.
+func TestABusyCloudDoesNotStarveTheAudit(t *testing.T) {
+	running(t, func(s setup) {
+		s.set(func() {
+			delete(s.proxies, "p1")
+			s.slow = func(string) { time.Sleep(4 * time.Second) }
+		})
+		for range 25 {
+			s.events <- rpc.RoutersUpdated{IDs: []string{"elsewhere"}}
+			time.Sleep(3 * time.Second)
+		}
+		synctest.Wait()
+		s.want(t, "after 75 seconds")
+		s.set(func() { s.slow = nil })
 	})
 }
 
@@ -313,18 +431,18 @@ func TestAServerInTroubleChangesNothingAndIsAskedAgain(t *testing.T) {
 		synctest.Wait()
 		s.want(t, "while the server is in trouble", "p1")
 		n := len(s.took())
-		if n < 20 || n > 60 {
+		if n < 20 || n > 80 {
 			t.Errorf("%d calls in 10 minutes", n)
 		}
-		if said := s.logs.FilterMessageSnippet("what is published stays").Len(); said != 1 {
-			t.Errorf("said %d times", said)
+		if said := s.logs.FilterMessageSnippet("what is published stays").Len(); said != 2 {
+			t.Errorf("said %d times, want once for the full sync and once for the audit", said)
 		}
 		s.set(func() { s.fail = nil })
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
 		s.want(t, "once it is well")
-		if said := s.logs.FilterMessageSnippet("well again").Len(); said != 1 {
-			t.Errorf("well again: said %d times", said)
+		if said := s.logs.FilterMessageSnippet("well again").Len(); said == 0 {
+			t.Error("nobody was told that it is well again")
 		}
 	})
 }
@@ -353,6 +471,23 @@ func TestAMalformedRouterKeepsWhatItHad(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAMalformedRouterThatIsWellAgainIsNotHeld(t *testing.T) {
+	running(t, func(s setup) {
+		s.set(func() { s.bad = []rpc.Malformed{{ID: rid, Err: errors.New("gw_port: not an object")}} })
+		s.events <- rpc.RoutersUpdated{IDs: []string{rid}}
+		synctest.Wait()
+		if _, held := s.inv.Namespace("qrouter-" + rid); !held {
+			t.Fatal("not held while it can't be read")
+		}
+		s.set(func() { s.bad = nil; delete(s.routers, rid) })
+		s.events <- rpc.RouterRemoved{ID: rid}
+		synctest.Wait()
+		if _, held := s.inv.Namespace("qrouter-" + rid); held {
+			t.Error("held after it is known to be gone")
+		}
+	})
 }
 
 func TestAMalformedProxyKeepsTheOthers(t *testing.T) {

@@ -1,0 +1,84 @@
+package agent
+
+import (
+	"neutron-ndp-proxy-agent/dataplane"
+	"neutron-ndp-proxy-agent/ndsend/announcer"
+)
+
+// linkLayer is what the neighbours of a device have learned of it.
+type linkLayer struct {
+	index int
+	mac   string
+}
+
+// announce owes an advertisement for each address that became answerable, and
+// for all of a device whose link-layer address changed while it answered. It
+// drops what is no longer ours, and tries what was owed before: the device may
+// have become ready.
+func (a *Agent) announce(ns string, state dataplane.State, have dataplane.Observation, result dataplane.Result) {
+	now := make(map[string]linkLayer, len(state.Devices))
+	a.mu.Lock()
+	before := a.devices[ns]
+	a.mu.Unlock()
+	for _, d := range state.Devices {
+		t := announcer.Target{Namespace: ns, Device: d.Name}
+		if !d.Answer {
+			// Standby: a stray advertisement from here would move the
+			// switches' forwarding entries away from the active node.
+			a.o.Announcer.Drop(t)
+			now[d.Name] = linkLayer{}
+			continue
+		}
+		if i, ok := have.Interface(d.Name); ok {
+			now[d.Name] = linkLayer{index: i.Index, mac: i.MAC.String()}
+		}
+		a.o.Announcer.Retain(t, d.Published...)
+		was := before[d.Name]
+		switch addrs := result.Answerable[d.Name]; {
+		case was.mac != "" && was.index == now[d.Name].index && was.mac != now[d.Name].mac:
+			a.o.Announcer.Owe(t, d.Published...)
+		case len(addrs) > 0:
+			a.o.Announcer.Owe(t, addrs...)
+		}
+		a.o.Announcer.Kick(t)
+	}
+	for gone := range before {
+		if _, still := now[gone]; !still {
+			a.o.Announcer.Drop(announcer.Target{Namespace: ns, Device: gone})
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(now) == 0 {
+		delete(a.devices, ns)
+	} else {
+		a.devices[ns] = now
+	}
+}
+
+// forgetAll drops what is owed in a namespace that is gone: when it is there
+// again, what becomes answerable is announced anew.
+func (a *Agent) forgetAll(ns string) {
+	a.mu.Lock()
+	devices := a.devices[ns]
+	delete(a.devices, ns)
+	a.mu.Unlock()
+	for device := range devices {
+		a.o.Announcer.Drop(announcer.Target{Namespace: ns, Device: device})
+	}
+}
+
+// isAlias reports whether a namespace that nobody names is a wanted one under
+// another name (`ip netns attach`): what is in it is not left over.
+func (a *Agent) isAlias(ns string) bool {
+	id, err := a.o.Dataplane.Identify(ns)
+	if err != nil {
+		return false // the look itself will say what is wrong
+	}
+	for _, name := range a.inventory.Namespaces() {
+		if other, err := a.o.Dataplane.Identify(name); err == nil && other == id {
+			return true
+		}
+	}
+	return false
+}

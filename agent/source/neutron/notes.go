@@ -1,0 +1,101 @@
+package neutron
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// wanted is what has to be asked for.
+type wanted struct {
+	full, audit bool
+	routers     map[string]bool
+}
+
+func (w wanted) nothing() bool { return !w.full && !w.audit && len(w.routers) == 0 }
+
+func (w *wanted) merge(o wanted) {
+	w.full, w.audit = w.full || o.full, w.audit || o.audit
+	if len(o.routers) > 0 && w.routers == nil {
+		w.routers = map[string]bool{}
+	}
+	maps.Copy(w.routers, o.routers)
+}
+
+// notes are what has to be asked for, noted by whoever learns of it and worked
+// off by one goroutine.
+type notes struct {
+	mu    sync.Mutex
+	open  wanted
+	later wanted // what failed; one timer brings it back, however much fails
+	timer *time.Timer
+	wake  chan struct{} // capacity 1
+}
+
+func newNotes() *notes { return &notes{wake: make(chan struct{}, 1)} }
+
+func (n *notes) add(w wanted) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.merge(w)
+}
+
+func (n *notes) merge(w wanted) {
+	n.open.merge(w)
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// addLater brings back what failed after the wait, or with what failed before.
+func (n *notes) addLater(w wanted, wait time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.later.merge(w)
+	if n.timer == nil {
+		n.timer = time.AfterFunc(wait, n.bringBack)
+	}
+}
+
+func (n *notes) bringBack() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.timer = nil
+	n.merge(n.later)
+	n.later = wanted{}
+}
+
+// stop forgets what was to come back.
+func (n *notes) stop() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.timer != nil {
+		n.timer.Stop()
+	}
+}
+
+func (n *notes) take() wanted {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	w := n.open
+	n.open = wanted{}
+	return w
+}
+
+// rotation picks which of many routers an audit reads again: those read
+// longest ago come first, so that each has its turn and an audit costs the
+// server the same however many there are.
+type rotation map[string]time.Time
+
+func (r rotation) pick(ids []string, most int, now time.Time) []string {
+	maps.DeleteFunc(r, func(id string, _ time.Time) bool { return !slices.Contains(ids, id) })
+	picked := slices.Clone(ids)
+	slices.SortStableFunc(picked, func(a, b string) int { return r[a].Compare(r[b]) })
+	picked = picked[:min(len(picked), most)]
+	for _, id := range picked {
+		r[id] = now
+	}
+	return picked
+}
