@@ -26,33 +26,6 @@ type pullFilter struct {
 	RouterID []string `json:"router_id"`
 }
 
-// Routers returns the named routers (sync_routers, q-l3-plugin 1.0), those
-// that the server still has for this host: one that is missing from both
-// results is gone. Many are asked for in chunks, which shrink while the server
-// does not answer in time (down to one router) and grow again when it does. On
-// error nothing is returned: half a list would look like routers that are gone.
-func (c *Client) Routers(ctx context.Context, routerIDs []string) ([]Router, []Malformed, error) {
-	var routers []Router
-	var bad []Malformed
-	for rest := routerIDs; len(rest) > 0; {
-		n := min(c.chunk.size(), len(rest))
-		raw, err := c.sync(ctx, rest[:n])
-		if err != nil {
-			if ctx.Err() == nil && c.chunk.tooSlow(n, err) {
-				continue
-			}
-			return nil, nil, fmt.Errorf("%w (%d of %d routers asked for, first %s)", err, n, len(routerIDs), rest[0])
-		}
-		r, b, err := decodeRouters(raw)
-		if err != nil {
-			return nil, nil, fmt.Errorf("sync_routers: %w", err)
-		}
-		c.chunk.answered(n)
-		routers, bad, rest = append(routers, r...), append(bad, b...), rest[n:]
-	}
-	return routers, bad, nil
-}
-
 // NDPProxies returns the NDP proxies of the named routers, all in one
 // bulk_pull (q-plugin 1.1, NDPProxy 1.0) unless the routers are very many. On
 // error nothing is returned.

@@ -44,11 +44,3 @@ func (c *Client) RouterIDs(ctx context.Context) ([]string, error) {
 	}
 	return l, nil
 }
-
-// sync is one sync_routers (q-l3-plugin 1.0). An empty list would ask for all
-// routers of the host.
-func (c *Client) sync(ctx context.Context, routerIDs []string) (json.RawMessage, error) {
-	var raw json.RawMessage
-	err := c.rpc.Call(ctx, topicL3Server, "1.0", "sync_routers", syncArgs{c.cfg.Host, routerIDs}, &raw)
-	return raw, err
-}
