@@ -123,6 +123,10 @@ func TestMalformedRouters(t *testing.T) {
 		{"admin_state_up", ``, "", "admin_state_up is missing"},
 		{"admin_state_up", `"yes"`, "", "cannot unmarshal string"},
 		{"enable_ndp_proxy", `"true"`, "", "cannot unmarshal string"},
+		{"enable_ndp_proxy", ``, "", "enable_ndp_proxy is missing: is the ndp_proxy service plug-in loaded?"},
+		{"gw_port", `null`, "", "gw_port_id is set, but gw_port is missing"},
+		{"gw_port", ``, "", "gw_port_id is set, but gw_port is missing"},
+		{"gw_port", `{}`, "", "gw_port_id is set, but gw_port is missing"},
 		{"gw_port", `[]`, "", "gw_port: not a JSON object"},
 		{"gw_port/mac_address", `"fa:16:3e"`, "", "gw_port: mac_address"},
 		{"gw_port/mac_address", `null`, "", "gw_port: mac_address"},
@@ -181,10 +185,10 @@ func TestTolerantRouters(t *testing.T) {
 	}{
 		{"brand_new_key", `{"a": [1]}`, base},
 		{"name", `null`, func() Router { r := base; r.Name = ""; return r }()},
-		{"enable_ndp_proxy", ``, off}, // a server without the extension
 		{"enable_ndp_proxy", `null`, off},
-		{"gw_port", `null`, noGateway},
-		{"gw_port", ``, noGateway},
+		{"enable_ndp_proxy", `false`, off},
+		{"gw_port_id", ``, base},
+		{"gw_port_id", `null`, base},
 		{"gw_port/address_scopes", ``, noScope},
 		{"gw_port/address_scopes", `null`, noScope},
 		{"gw_port/address_scopes/6", `null`, noScope},
@@ -205,6 +209,12 @@ func TestTolerantRouters(t *testing.T) {
 		}
 		if diff := cmp.Diff(c.want, got, ipCompare); diff != "" {
 			t.Errorf("%s=%s (-want +got):\n%s", c.path, c.value, diff)
+		}
+	}
+	for _, none := range []string{``, `null`} { // of both keys
+		got, err := decodeRouter(change(t, change(t, good, "gw_port_id", none), "gw_port", none))
+		if diff := cmp.Diff(noGateway, got, ipCompare); err != nil || diff != "" {
+			t.Errorf("no gateway (%q): %v (-want +got):\n%s", none, err, diff)
 		}
 	}
 	r, err := decodeRouter(change(t, good, "gw_port/subnets/0/gateway_ip", `null`))

@@ -2,6 +2,7 @@ package neutron
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -13,11 +14,12 @@ type wireRouter struct {
 	ID             string          `json:"id"`
 	Name           string          `json:"name"`
 	AdminStateUp   *bool           `json:"admin_state_up"`
-	EnableNDPProxy bool            `json:"enable_ndp_proxy"`
+	EnableNDPProxy json.RawMessage `json:"enable_ndp_proxy"`
 	HA             bool            `json:"ha"`
 	Distributed    bool            `json:"distributed"`
 	HAState        string          `json:"_ha_state"`
 	GatewayHost    string          `json:"gw_port_host"`
+	GatewayID      json.RawMessage `json:"gw_port_id"`
 	Gateway        json.RawMessage `json:"gw_port"`
 	Interfaces     json.RawMessage `json:"_interfaces"`
 	SNATInterfaces json.RawMessage `json:"_snat_router_interfaces"`
@@ -85,16 +87,25 @@ func decodeRouter(raw json.RawMessage) (Router, error) {
 	if w.AdminStateUp == nil {
 		return Router{}, fmt.Errorf("router %s: admin_state_up is missing", w.ID)
 	}
+	enabled, err := enableNDPProxy(w.EnableNDPProxy)
+	if err != nil {
+		return Router{}, fmt.Errorf("router %s: %w", w.ID, err)
+	}
 	r := Router{
-		ID: w.ID, Name: w.Name, AdminStateUp: *w.AdminStateUp, EnableNDPProxy: w.EnableNDPProxy,
+		ID: w.ID, Name: w.Name, AdminStateUp: *w.AdminStateUp, EnableNDPProxy: enabled,
 		HA: w.HA, Distributed: w.Distributed, HAState: w.HAState, GatewayHost: w.GatewayHost, Revision: w.Revision,
 	}
-	if len(w.Gateway) > 0 && string(w.Gateway) != "null" && string(w.Gateway) != "{}" {
+	switch {
+	case !absent(w.Gateway):
 		p, err := decodePort(w.Gateway)
 		if err != nil {
 			return Router{}, fmt.Errorf("router %s: gw_port: %w", w.ID, err)
 		}
 		r.Gateway = &p
+	case !absent(w.GatewayID):
+		// The server adds gw_port "only if available"
+		// (neutron/db/l3_gwmode_db.py): the router has a gateway all the same.
+		return Router{}, fmt.Errorf("router %s: gw_port_id is set, but gw_port is missing", w.ID)
 	}
 	for _, l := range []struct {
 		what string
@@ -118,6 +129,29 @@ func decodeRouter(raw json.RawMessage) (Router, error) {
 		}
 	}
 	return r, nil
+}
+
+// absent tells whether a value is missing, null, or an object or a string
+// without content.
+func absent(raw json.RawMessage) bool {
+	switch string(raw) {
+	case "", "null", "{}", `""`:
+		return true
+	}
+	return false
+}
+
+// enableNDPProxy is false for null. The key is there whenever the server has
+// the plug-in (neutron/services/ndp_proxy/plugin.py); without it there is
+// nothing to say about the router's NDP proxies.
+func enableNDPProxy(raw json.RawMessage) (on bool, err error) {
+	if len(raw) == 0 {
+		return false, errors.New("enable_ndp_proxy is missing: is the ndp_proxy service plug-in loaded?")
+	}
+	if err := json.Unmarshal(raw, &on); err != nil {
+		return false, fmt.Errorf("enable_ndp_proxy: %s", amqp.Clean(err.Error()))
+	}
+	return on, nil
 }
 
 func decodePort(raw json.RawMessage) (Port, error) {

@@ -27,7 +27,7 @@ func names(n int) []string {
 func routersNamed(ids []string) any {
 	list := []any{}
 	for _, id := range ids {
-		list = append(list, map[string]any{"id": id, "admin_state_up": true})
+		list = append(list, map[string]any{"id": id, "admin_state_up": true, "enable_ndp_proxy": true})
 	}
 	return list
 }

@@ -23,7 +23,8 @@ type Router struct {
 	// GatewayHost is the host that carries the centralised gateway
 	// (gw_port_host), "" when unset.
 	GatewayHost string
-	// Gateway is the external gateway port, nil without one.
+	// Gateway is the external gateway port, nil without one. A router whose
+	// gateway port the server knows by its id only is malformed.
 	Gateway *Port
 	// Interfaces are the internal ports.
 	Interfaces []Port
