@@ -3,15 +3,18 @@ package config
 import (
 	"crypto/fips140"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // check looks at what more than one option decides, after all are stored.
 func (l *loader) check() {
 	c := l.t.Config
 	l.checkAgent(c)
+	l.checkUnused(c.NDPProxy.Source == SourceNeutron)
 	if c.NDPProxy.Source == SourceFile && c.NDPProxy.SourceFile == "" {
 		n := name{groupNDPProxy, "source_file"}
 		l.fail(l.t.Origins[n.String()], n, errors.New("must name a file, because source = file"))
@@ -19,6 +22,7 @@ func (l *loader) check() {
 	if c.NDPProxy.Source != SourceNeutron {
 		return // nobody will talk to a broker
 	}
+	l.checkHost(c.Host)
 	l.checkQueues(&c.Rabbit)
 	l.checkTLS(&c.Rabbit)
 	// oslo.messaging treats 0 as 1 for the first and would spin on the second.
@@ -39,9 +43,40 @@ func (l *loader) checkAgent(c *Config) {
 		l.warn(at(groupAgent, "report_interval"), "[agent] report_interval (%v) is more than half of agent_down_time (%v): "+
 			"one late report shows this agent as dead", c.ReportInterval, down)
 	}
-	if l.t.logConfig != "" {
-		l.warn(at(groupDefault, "log_config_append"), "[DEFAULT] log_config_append is a configuration of Python's logging and is not read")
+}
+
+// checkUnused warns of options that were set to something else than oslo's
+// default and that nothing here obeys.
+func (l *loader) checkUnused(broker bool) {
+	for _, r := range rows() {
+		if r.unused == "" || r.Group == groupRabbit && !broker {
+			continue
+		}
+		if where := l.t.Origins[r.name().String()]; where != "" && r.get(l.t) != r.Default {
+			l.warn(where, "%v has no effect here: %s", r.name(), r.unused)
+		}
 	}
+}
+
+// maxHost leaves room for the topic before it: AMQP's routing keys and queue
+// names end at 255 bytes.
+const maxHost = 200
+
+// checkHost refuses what cannot be a word of a routing key: there * and # make
+// a pattern, and the broker's client refuses the name when it is too late for
+// exit code 2.
+func (l *loader) checkHost(host string) {
+	bad := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == '*' || r == '#' }
+	if len(host) <= maxHost && !strings.ContainsFunc(host, bad) {
+		return
+	}
+	n := name{groupDefault, "host"}
+	where, whose := l.t.Origins[n.String()], ""
+	if where == "" {
+		whose = "the machine's name "
+	}
+	l.fail(where, n, fmt.Errorf("%s%.210q cannot be part of a routing key: no white space, *, # or control characters, and at most %d bytes",
+		whose, host, maxHost))
 }
 
 // checkQueues refuses what oslo.messaging refuses at start.

@@ -27,7 +27,7 @@ type Config struct {
 
 	Host            string // [DEFAULT] host: what Neutron calls this machine
 	AgentMode       string // one of the Mode constants
-	StatePath       string // [DEFAULT] state_path
+	StatePath       string // [DEFAULT] state_path, to which other options refer
 	ControlExchange string // [DEFAULT] control_exchange, "neutron" by default
 
 	ReportInterval     time.Duration // [agent] report_interval
@@ -41,16 +41,14 @@ type Config struct {
 }
 
 // Log holds oslo.log's options that mean something to a daemon that is not
-// Python.
+// Python. use_syslog, use_journal and log_config_append only cause a warning.
 type Log struct {
-	Debug      bool
-	File       string // log_file as written; see [Log.Path]
-	Dir        string // log_dir as written; see [Log.Path]
-	WatchFile  bool   // watch_log_file: reopen when the file is moved away
-	UseJSON    bool
-	UseJournal bool
-	UseSyslog  bool
-	UseStderr  bool
+	Debug     bool
+	File      string // log_file as written; see [Log.Path]
+	Dir       string // log_dir as written; see [Log.Path]
+	WatchFile bool   // watch_log_file: reopen when the file is moved away
+	UseJSON   bool
+	UseStderr bool
 }
 
 // Transport is a parsed transport_url.
@@ -67,8 +65,8 @@ type Endpoint struct {
 	Password Secret // likewise
 }
 
-// Rabbit is [oslo_messaging_rabbit], as far as it changes what a client does.
-// Options that the transport_url's query names are already overridden.
+// Rabbit is [oslo_messaging_rabbit], as far as it changes what this client
+// does; Load warns of the rest. Options that the transport_url's query names are already overridden.
 type Rabbit struct {
 	SSL               bool
 	SSLVersion        string // "" or an oslo name in lower case: tlsv1, tlsv1_1, tlsv1_2, sslv23
@@ -79,7 +77,6 @@ type Rabbit struct {
 	SSLEnforceFIPS    bool   // ssl_enforce_fips_mode: reported, see the warning of Load
 
 	HeartbeatTimeout time.Duration // heartbeat_timeout_threshold; 0 = no heartbeats
-	HeartbeatRate    int           // checks per HeartbeatTimeout
 
 	LoginMethod      string        // PLAIN, AMQPLAIN or EXTERNAL
 	FailoverStrategy string        // round-robin or shuffle
@@ -89,25 +86,17 @@ type Rabbit struct {
 	ReconnectDelay   time.Duration // kombu_reconnect_delay, before an attempt after a lost connection
 	ReconnectSplay   time.Duration // kombu_reconnect_splay, upper bound of a random wait on top
 
-	MissingConsumerRetry time.Duration // kombu_missing_consumer_retry_timeout: for replies only
-	Compression          string        // "", gzip or bz2: of what is sent
-	PrefetchCount        int           // 0 = unlimited
+	PrefetchCount int // 0 = unlimited
 
 	DurableQueues        bool // amqp_durable_queues; quorum queues are durable whatever this says
 	AutoDelete           bool // amqp_auto_delete, of the control exchange and its queues
-	HAQueues             bool
+	HAQueues             bool // only checked against QuorumQueue: RabbitMQ has taken policies instead since 3.0
 	QuorumQueue          bool
 	QuorumDeliveryLimit  int // 0 = none; so are the next two
 	QuorumMemoryLength   int
 	QuorumMemoryBytes    int
-	TransientQuorumQueue bool          // reply and fanout queues are quorum queues
-	TransientQueuesTTL   time.Duration // x-expires of reply and fanout queues, 0 = none
-	StreamFanout         bool          // fanouts are streams
-	CancelOnFailover     bool          // x-cancel-on-ha-failover
-
-	UseQueueManager bool
-	Hostname        string // of the queue manager
-	ProcessName     string // of the queue manager
+	TransientQuorumQueue bool // reply and fanout queues are quorum queues
+	StreamFanout         bool // fanouts are streams
 }
 
 // NDPProxy is [ndp_proxy], the options of this daemon. Each is explained in

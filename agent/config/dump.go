@@ -35,10 +35,10 @@ func (c *Config) MarshalLogObject(e zapcore.ObjectEncoder) error {
 func (c *Config) each(fn func(option, value string)) {
 	t := &target{Config: c}
 	for _, r := range sortedRows() {
-		switch n := r.name(); n {
-		case name{groupDefault, "agent_down_time"}, name{groupDefault, "log_config_append"}:
+		switch n := r.name(); {
+		case r.unused != "", n == name{groupDefault, "agent_down_time"}:
 			// only looked at for warnings
-		case name{groupDefault, "transport_url"}:
+		case n == name{groupDefault, "transport_url"}:
 			url := ""
 			if len(c.Transport.Hosts) > 0 {
 				url = c.Transport.String()

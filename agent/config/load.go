@@ -83,8 +83,8 @@ func (l *loader) warn(where, format string, args ...any) {
 	l.warnings = append(l.warnings, Warning{Where: where, Text: fmt.Sprintf(format, args...)})
 }
 
-// askHostname gives `host` and the queue manager's hostname their default, as
-// oslo does with socket.gethostname(). A failure is an error only if `host` is
+// askHostname gives `host` its default, as oslo does with
+// socket.gethostname(). A failure is an error only if `host` is
 // not set.
 func (l *loader) askHostname(a Args) {
 	host := name{groupDefault, "host"}
@@ -99,7 +99,6 @@ func (l *loader) askHostname(a Args) {
 		}
 	}
 	l.defaults[host] = h
-	l.defaults[name{groupRabbit, "hostname"}] = h
 }
 
 // option finds and stores the value of one option.

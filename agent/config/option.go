@@ -70,6 +70,7 @@ type row struct {
 	pattern  string // a regular expression for the whole value of a String
 	shape    string // the pattern in words
 	nonEmpty bool
+	unused   string // of an option that is only looked at: why its value has no effect here
 	// field points to where the value is kept: *string, *bool, *int, *uint8,
 	// *time.Duration, *[]string or *Secret.
 	field func(*target) any
@@ -95,8 +96,16 @@ func (n name) String() string { return "[" + n.group + "] " + n.option }
 type target struct {
 	*Config
 	transportURL Secret
-	logConfig    string
 	downTime     time.Duration
+	ignored      ignored
+}
+
+// ignored is where rows with a reason in unused point.
+type ignored struct {
+	logConfig, compression                          string
+	journal, syslog, cancelOnFailover, queueManager bool
+	heartbeatRate                                   int
+	missingConsumerRetry, transientQueuesTTL        time.Duration
 }
 
 // rows is every option that is read, ours and theirs.

@@ -73,6 +73,7 @@ func TestLoadNeverPrintsThePassword(t *testing.T) {
 		"rabbit://u:" + hunter + "@h/", "rabbit://u:" + hunter + "@h1,h2/?bogus=1", "rabbit://u:" + hunter + "/x@h/",
 		"rabbit://u:" + hunter, "amqp://u:" + hunter + "@h", "u:" + hunter + "@h", "rabbit://u:p$" + hunter + "@h/",
 		"rabbit://u:p@h/?ssl=" + hunter, "rabbit://u:p@h/?" + hunter + "=1", "rabbit://u:p,x" + hunter + "@h/",
+		"rabbit://u:12," + hunter + "@h/", "rabbit://u:12,x:" + hunter + "@h/", "rabbit://u:p@h1,u:p," + hunter + "@h2/",
 	} {
 		c, warnings, failure := loadText(t, "[DEFAULT]\ntransport_url = "+u+"\n")
 		shown := fmt.Sprint(c, warnings, failure)

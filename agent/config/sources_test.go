@@ -106,12 +106,12 @@ func TestValues(t *testing.T) {
 }
 
 func TestReferenceLooksInItsOwnGroupFirst(t *testing.T) {
-	c, _, failure := loadText(t, "[oslo_messaging_rabbit]\nprocessname = $hostname $host $x\nx = own\nhostname = h\n[DEFAULT]\nhostname = wrong\nhost = def\nx = wrong\n")
+	c, _, failure := loadText(t, "[oslo_messaging_rabbit]\nssl_ca_file = $hostname $host $x\nx = own\nhostname = h\n[DEFAULT]\nhostname = wrong\nhost = def\nx = wrong\n")
 	if failure != "" {
 		t.Fatal(failure)
 	}
-	if want := "h def own"; c.Rabbit.ProcessName != want {
-		t.Errorf("processname %q, want %q", c.Rabbit.ProcessName, want)
+	if want := "h def own"; c.Rabbit.SSLCAFile != want {
+		t.Errorf("ssl_ca_file %q, want %q", c.Rabbit.SSLCAFile, want)
 	}
 }
 

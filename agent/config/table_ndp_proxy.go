@@ -48,14 +48,16 @@ func ndpProxyRows() []row {
 		ours(Option{
 			Name: "audit_interval", Kind: Int, Unit: time.Second, Default: "60", Since: since01,
 			Range: &Range{5, 3600},
-			Help: "Kernel and server are compared at least this often; the actual interval is a little shorter, at random. " +
+			Help: "Proxies of all routers, and up to sync_chunk_size enabled routers, are compared with the server, and " +
+				"every namespace with the kernel, at least this often; the actual interval is a little shorter, at random. " +
 				"It is the longest time for which an address stays published after its port was deleted, of which " +
 				"neutron-server tells nobody.",
 		}, func(c *NDPProxy) any { return &c.AuditInterval }),
 		ours(Option{
-			Name: "full_sync_interval", Kind: Int, Unit: time.Second, Default: "600", Since: since01,
+			Name: "full_sync_interval", Kind: Int, Unit: time.Second, Default: "3600", Since: since01,
 			Range: &Range{0, 86400},
-			Help: "How often all routers of this host are asked for again although no message said that they changed. " +
+			Help: "How often all routers are asked for again, though no message said they changed; the audit re-reads " +
+				"the enabled routers known here, at most sync_chunk_size of them each time. " +
 				"0 asks for all of them only after a reconnect.",
 		}, func(c *NDPProxy) any { return &c.FullSyncInterval }),
 		ours(Option{

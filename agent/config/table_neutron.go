@@ -28,6 +28,7 @@ func neutronRows() []row {
 		}
 		return r
 	}
+	unused := func(r row, why string) row { r.unused = why; return r }
 	mode := opt(groupDefault, "agent_mode", Choice, ModeLegacy, func(t *target) any { return &t.AgentMode })
 	mode.Choices = []ChoiceOption{{Value: ModeLegacy}, {Value: ModeDVR}, {Value: ModeDVRSNAT}, {Value: ModeDVRNoExternal}}
 
@@ -47,10 +48,12 @@ func neutronRows() []row {
 		also(opt(groupDefault, "log_dir", String, "", func(t *target) any { return &t.Log.Dir }), "logdir"),
 		opt(groupDefault, "watch_log_file", Bool, "false", func(t *target) any { return &t.Log.WatchFile }),
 		opt(groupDefault, "use_json", Bool, "false", func(t *target) any { return &t.Log.UseJSON }),
-		opt(groupDefault, "use_journal", Bool, "false", func(t *target) any { return &t.Log.UseJournal }),
-		opt(groupDefault, "use_syslog", Bool, "false", func(t *target) any { return &t.Log.UseSyslog }),
 		opt(groupDefault, "use_stderr", Bool, "false", func(t *target) any { return &t.Log.UseStderr }),
-		also(opt(groupDefault, "log_config_append", String, "", func(t *target) any { return &t.logConfig }),
-			"log-config", "log_config"),
+		unused(opt(groupDefault, "use_journal", Bool, "false", func(t *target) any { return &t.ignored.journal }),
+			"under systemd the journal reads standard error, where the log goes unless log_file or log_dir names a file; with use_stderr it goes to both"),
+		unused(opt(groupDefault, "use_syslog", Bool, "false", func(t *target) any { return &t.ignored.syslog }),
+			"the log goes to a file or to standard error; under systemd the journal reads that, and hands it on to syslog if told to"),
+		unused(also(opt(groupDefault, "log_config_append", String, "", func(t *target) any { return &t.ignored.logConfig }),
+			"log-config", "log_config"), "it names a configuration of Python's logging"),
 	}
 }

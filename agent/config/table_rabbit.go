@@ -23,6 +23,12 @@ func rabbitRows() []row {
 			field:  func(t *target) any { return field(&t.Rabbit) },
 		}
 	}
+	ignoredOpt := func(option string, kind Kind, def string, field func(*ignored) any) row {
+		return row{
+			Option: Option{Group: groupRabbit, Name: option, Kind: kind, Default: def},
+			field:  func(t *target) any { return field(&t.ignored) },
+		}
+	}
 	from := func(r row, least float64) row {
 		r.Range = &Range{least, math.Inf(1)}
 		return r
@@ -35,6 +41,7 @@ func rabbitRows() []row {
 		r.aliases = append(r.aliases, name{group, option})
 		return r
 	}
+	unused := func(r row, why string) row { r.unused = why; return r }
 	login := opt("rabbit_login_method", Choice, "AMQPLAIN", func(r *Rabbit) any { return &r.LoginMethod })
 	login.Choices = []ChoiceOption{{Value: "PLAIN"}, {Value: "AMQPLAIN"}, {Value: "EXTERNAL"}}
 	failover := opt("kombu_failover_strategy", Choice, "round-robin", func(r *Rabbit) any { return &r.FailoverStrategy })
@@ -54,7 +61,6 @@ func rabbitRows() []row {
 		opt("ssl_enforce_fips_mode", Bool, "false", func(r *Rabbit) any { return &r.SSLEnforceFIPS }),
 
 		seconds(opt("heartbeat_timeout_threshold", Int, "60", func(r *Rabbit) any { return &r.HeartbeatTimeout }), 0),
-		from(opt("heartbeat_rate", Int, "3", func(r *Rabbit) any { return &r.HeartbeatRate }), 1),
 
 		also(login, groupDefault, "rabbit_login_method"),
 		failover,
@@ -65,9 +71,6 @@ func rabbitRows() []row {
 		also(reconnect, groupDefault, "kombu_reconnect_delay"),
 		seconds(opt("kombu_reconnect_splay", Float, "0.0", func(r *Rabbit) any { return &r.ReconnectSplay }), 0),
 
-		also(seconds(opt("kombu_missing_consumer_retry_timeout", Int, "60",
-			func(r *Rabbit) any { return &r.MissingConsumerRetry }), 0), groupRabbit, "kombu_reconnect_timeout"),
-		opt("kombu_compression", String, "", func(r *Rabbit) any { return &r.Compression }),
 		from(opt("rabbit_qos_prefetch_count", Int, "0", func(r *Rabbit) any { return &r.PrefetchCount }), 0),
 
 		opt("amqp_durable_queues", Bool, "false", func(r *Rabbit) any { return &r.DurableQueues }),
@@ -82,21 +85,31 @@ func rabbitRows() []row {
 		also(from(opt("rabbit_quorum_max_memory_bytes", Int, "0",
 			func(r *Rabbit) any { return &r.QuorumMemoryBytes }), 0), groupRabbit, "rabbit_quroum_max_memory_bytes"),
 		opt("rabbit_transient_quorum_queue", Bool, "false", func(r *Rabbit) any { return &r.TransientQuorumQueue }),
-		seconds(opt("rabbit_transient_queues_ttl", Int, "1800", func(r *Rabbit) any { return &r.TransientQueuesTTL }), 0),
 		opt("rabbit_stream_fanout", Bool, "false", func(r *Rabbit) any { return &r.StreamFanout }),
-		opt("enable_cancel_on_failover", Bool, "false", func(r *Rabbit) any { return &r.CancelOnFailover }),
 
-		opt("use_queue_manager", Bool, "false", func(r *Rabbit) any { return &r.UseQueueManager }),
-		opt("hostname", String, "", func(r *Rabbit) any { return &r.Hostname }),
-		opt("processname", String, "neutron-ndp-proxy-agent", func(r *Rabbit) any { return &r.ProcessName }),
+		unused(from(ignoredOpt("heartbeat_rate", Int, "3", func(i *ignored) any { return &i.heartbeatRate }), 1),
+			"how often to look for heartbeats follows from heartbeat_timeout_threshold"),
+		unused(also(seconds(ignoredOpt("kombu_missing_consumer_retry_timeout", Int, "60",
+			func(i *ignored) any { return &i.missingConsumerRetry }), 0), groupRabbit, "kombu_reconnect_timeout"),
+			"it is about replies, and this daemon answers no calls"),
+		unused(ignoredOpt("kombu_compression", String, "", func(i *ignored) any { return &i.compression }),
+			"what is sent is not compressed; compressed messages that come in are read"),
+		unused(seconds(ignoredOpt("rabbit_transient_queues_ttl", Int, "1800",
+			func(i *ignored) any { return &i.transientQueuesTTL }), 0),
+			"how long the broker keeps the daemon's queues is [ndp_proxy] queue_expires"),
+		unused(ignoredOpt("enable_cancel_on_failover", Bool, "false", func(i *ignored) any { return &i.cancelOnFailover }),
+			"it is about mirrored queues, which the daemon's are not"),
+		unused(ignoredOpt("use_queue_manager", Bool, "false", func(i *ignored) any { return &i.queueManager }),
+			"the daemon's queues have names of their own"),
 	}
 }
 
 // unusedRabbitOptions are the other options of the group that oslo.messaging
 // accepts, in a transport_url's query too. They are about Python's threads and
-// pools, or have no effect there either.
+// pools or the names of its queues, or have no effect there either.
 func unusedRabbitOptions() []string {
 	return []string{
 		"heartbeat_in_pthread", "direct_mandatory_flag", "rpc_conn_pool_size", "conn_pool_min_size", "conn_pool_ttl",
+		"hostname", "processname",
 	}
 }

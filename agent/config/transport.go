@@ -49,8 +49,8 @@ type parsedURL struct {
 //
 //	rabbit://[user:password@]host[:port][,...]/[virtual host][?option=value&...]
 //
-// User, password and virtual host are URL-escaped. Hosts share nothing: one
-// without credentials gets guest/guest, not those of the host before. Errors and
+// User, password and virtual host are URL-escaped. Hosts share nothing, so all
+// of them have credentials of their own or none has; see parseHosts. Errors and
 // warnings never quote a part of the URL: in a URL with a mistake in it, any
 // part can be a password.
 func parseTransportURL(raw string) (parsedURL, error) {
@@ -96,46 +96,70 @@ func parseTransportURL(raw string) (parsedURL, error) {
 		p.VHost = "/"
 	}
 	p.query = parseQuery(query)
-	return p, p.parseHosts(hosts)
+	if err := p.parseHosts(hosts); err != nil {
+		return parsedURL{}, err // without the hosts before the mistake, which may be made of a password
+	}
+	return p, nil
 }
 
 // parseHosts splits at every comma, like oslo.messaging: in a password a comma
-// has to be escaped.
+// has to be escaped. One that is not makes "neutron:12,ss@host" two hosts, of
+// which the first is named after the user and has the password's head for its
+// port, and logs show both. Hosts whose credentials differ in kind are therefore
+// refused. oslo.messaging gives guest/guest to those without, which RabbitMQ
+// lets in from its own machine only, so nothing that works is lost.
 func (p *parsedURL) parseHosts(hosts string) error {
-	with, without := 0, 0
+	var kind credentials
 	for i, h := range strings.Split(hosts, ",") {
 		if h == "" {
 			continue
 		}
-		e, credentials, err := parseHost(h)
+		e, has, err := parseHost(h)
 		if err != nil {
 			return fmt.Errorf("host %d %w", i+1, err)
 		}
-		if credentials {
-			with++
-		} else {
-			without++
+		if len(p.Hosts) == 0 {
+			kind = has
+		} else if has != kind {
+			return fmt.Errorf("host %d %v, while those before it %v: give each host its own user and password, "+
+				"nothing is inherited; in a user or password, write , as %%2C", i+1, has, kind.plural())
 		}
 		p.Hosts = append(p.Hosts, e)
 	}
 	if len(p.Hosts) == 0 {
 		p.Hosts = []Endpoint{{"localhost", defaultPort, guest, NewSecret(guest)}}
 		p.warnings = append(p.warnings, "no host given: guest@localhost is used, as oslo.messaging does")
-	} else if with > 0 && without > 0 {
-		p.warnings = append(p.warnings, fmt.Sprintf("%d of %d hosts have no user and password of their own and get guest/guest; "+
-			"nothing is inherited from the others", without, with+without))
 	}
 	return nil
 }
 
+// credentials is what one host of a transport_url has in front of its name.
+type credentials int
+
+const (
+	noCredentials credentials = iota
+	userOnly
+	userAndPassword
+)
+
+// String completes "host 2 ...".
+func (c credentials) String() string {
+	return [...]string{"has no user and password", "has a user without a password", "has a user and a password"}[c]
+}
+
+// plural completes "hosts ...".
+func (c credentials) plural() string { return strings.Replace(c.String(), "has", "have", 1) }
+
 // parseHost reads [user[:password]@]host[:port].
-func parseHost(text string) (e Endpoint, credentials bool, err error) {
+func parseHost(text string) (e Endpoint, has credentials, err error) {
 	e = Endpoint{Port: defaultPort, User: guest, Password: NewSecret(guest)}
 	hostport := text
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		hostport = text[at+1:]
 		user, password, hasPassword := strings.Cut(text[:at], ":")
-		credentials = hasPassword
+		if has = userOnly; hasPassword {
+			has = userAndPassword
+		}
 		if u := unescape(user); u != "" {
 			e.User = u
 		}
@@ -145,19 +169,19 @@ func parseHost(text string) (e Endpoint, credentials bool, err error) {
 	}
 	host, port, err := splitHostPort(hostport)
 	if err != nil {
-		return e, false, err
+		return e, has, err
 	}
 	e.Host = host
 	if port != "" {
 		n, err := strconv.ParseUint(port, 10, 16)
 		if err != nil {
-			return e, false, errors.New("has a port that is not a number between 1 and 65535; in a user or password, write / as %2F and , as %2C")
+			return e, has, errors.New("has a port that is not a number between 1 and 65535; in a user or password, write / as %2F and , as %2C")
 		}
 		if n != 0 { // oslo.messaging takes 0 for "none given"
 			e.Port = uint16(n)
 		}
 	}
-	return e, credentials, nil
+	return e, has, nil
 }
 
 func splitHostPort(s string) (host, port string, err error) {

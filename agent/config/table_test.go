@@ -1,0 +1,68 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestSample keeps configs/ndp_proxy_agent.ini what the table says, and shows
+// that the file, with every option switched on, is what no file means.
+func TestSample(t *testing.T) {
+	var b strings.Builder
+	if err := GenerateSample(&b); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, filepath.Join("..", "..", "configs", "ndp_proxy_agent.ini"), b.String())
+
+	active := 0
+	lines := strings.Split(b.String(), "\n")
+	for i, l := range lines {
+		if len(l) > 1 && l[0] == '#' && l[1] != ' ' {
+			lines[i] = l[1:]
+			active++
+		}
+		if len(l) > 79 {
+			t.Errorf("line %d is %d wide", i+1, len(l))
+		}
+	}
+	if active != len(Options()) {
+		t.Errorf("%d options in the sample, %d in the table", active, len(Options()))
+	}
+	c, warnings, failure := loadText(t, strings.Join(lines, "\n"))
+	if failure != "" || len(warnings) > 0 {
+		t.Fatalf("%s %v", failure, warnings)
+	}
+	plain, _, _ := loadText(t, "")
+	if diff := cmp.Diff(plain.NDPProxy, c.NDPProxy); diff != "" {
+		t.Errorf("the sample's values are not the defaults: -defaults +sample\n%s", diff)
+	}
+}
+
+// TestTable checks what the table promises: it is complete, its defaults obey
+// its own rules, and set and get are inverse.
+func TestTable(t *testing.T) {
+	seen := map[name]bool{}
+	for _, r := range rows() {
+		for _, n := range append([]name{r.name()}, r.aliases...) {
+			if seen[n] {
+				t.Errorf("%v is in the table twice", n)
+			}
+			seen[n] = true
+		}
+		tg := &target{Config: &Config{}}
+		if hostDefault := r.nonEmpty && r.Default == ""; !hostDefault {
+			if err := r.set(tg, r.Default); err != nil {
+				t.Errorf("%v: the default: %v", r.name(), err)
+			}
+		}
+		if got, want := r.get(tg), r.Default; got != want && got+".0" != want && !r.secret() {
+			t.Errorf("%v: default %q reads back as %q", r.name(), want, got)
+		}
+		if r.Group == groupNDPProxy && (r.Help == "" || r.Since == "" || r.Default == "") {
+			t.Errorf("%v lacks help, since or default", r.name())
+		}
+	}
+}
