@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	stdcmp "cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -100,11 +101,12 @@ type troubled struct {
 	agent.Dataplane
 	looks atomic.Int32
 	fails int32
+	with  syscall.Errno
 }
 
 func (k *troubled) Observe(ctx context.Context, ns string, depth dataplane.Depth) (dataplane.Observation, error) {
 	if k.looks.Add(1) <= k.fails {
-		return dataplane.Observation{}, fmt.Errorf("namespace %s: %w", ns, syscall.EINTR)
+		return dataplane.Observation{}, fmt.Errorf("namespace %s: %w", ns, stdcmp.Or(k.with, syscall.EINTR))
 	}
 	return k.Dataplane.Observe(ctx, ns, depth)
 }
@@ -355,6 +357,22 @@ func TestReadyIsNotTooEarly(t *testing.T) {
 	}
 	if n := d.logs.FilterMessageSnippet("can't be made").Len(); n != 0 {
 		t.Errorf("what passed by itself was called an error %d times", n)
+	}
+}
+
+// Without the permission to do anything, nothing is ready.
+func TestForbiddenIsNotReady(t *testing.T) {
+	p := nettest.NewTopology(t)
+	k := &troubled{Dataplane: dataplane.New(dataplane.Options{NetnsDir: p.Dir}), fails: 1 << 30, with: syscall.EPERM}
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{kernel: k})
+	nettest.Eventually(t, 5*time.Second, "more tries", func() bool { return k.looks.Load() > 6 })
+	select {
+	case <-d.Ready():
+		t.Error("ready")
+	default:
+	}
+	if n := d.logs.FilterMessageSnippet("can't be made").Len(); n != 1 {
+		t.Errorf("said %d times", n)
 	}
 }
 

@@ -85,18 +85,23 @@ func (s *status) judge(p plan.Plan, result dataplane.Result, err error) {
 	s.trouble = strings.Join(slices.Compact(why), "; ")
 }
 
-// again reports whether to try without an event: after any error but those
-// that something vanished, which has its own event.
-func (s *status) again(result dataplane.Result, err error) bool {
-	if err != nil {
-		return dataplane.Classify(err) != dataplane.ClassGone
-	}
+// ending says how the look ended. That something vanished has its own event.
+func (s *status) ending(result dataplane.Result, err error) ending {
+	errs := []error{err}
 	for _, f := range result.Failures {
-		if dataplane.Classify(f.Err) != dataplane.ClassGone {
-			return true
+		errs = append(errs, f)
+	}
+	end := settled
+	for _, err := range errs {
+		switch dataplane.Classify(err) {
+		case dataplane.ClassNone, dataplane.ClassGone:
+		case dataplane.ClassOperator:
+			return forbidden
+		default:
+			end = troubled
 		}
 	}
-	return false
+	return end
 }
 
 func (s *status) hasRejected(r plan.Rejection) bool { return slices.Contains(s.rejected, r) }

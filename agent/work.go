@@ -20,34 +20,46 @@ func (a *Agent) work(ctx context.Context) error {
 		if !ok {
 			return nil
 		}
-		again := a.look(ctx, item)
+		end := a.look(ctx, item)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if again {
-			a.queue.Retry(item)
-		} else {
+		if end == settled {
 			a.queue.Done(item)
+		} else {
+			a.queue.Retry(item)
 		}
-		if !again || item.Failures >= quietTries {
+		if end == settled || end == troubled && item.Failures >= quietTries {
 			a.looked(item.Key, item.Deep)
 		}
 	}
 }
 
-// look makes one namespace what it should be, and reports whether it has to
-// be tried again although no event may come.
-func (a *Agent) look(ctx context.Context, item reconcile.Item) (again bool) {
+// ending is how a look ended.
+type ending int
+
+const (
+	// settled: as it should be, or waiting for something that has its own event.
+	settled ending = iota
+	// troubled: to be tried again although no event may come.
+	troubled
+	// forbidden: the machine does not let us (a capability, a limit). It is
+	// tried again, and nothing is called ready meanwhile.
+	forbidden
+)
+
+// look makes one namespace what it should be.
+func (a *Agent) look(ctx context.Context, item reconcile.Item) ending {
 	ns := item.Key
 	entries, held := a.inventory.Namespace(ns)
 	wanted := len(entries) > 0
 	if !wanted && (held || !a.inventory.Synced() || !a.o.Scope(ns)) {
 		// Nothing is known of it for sure, or it is none of our business: so
 		// nothing may be removed.
-		return false
+		return settled
 	}
 	if !wanted && a.isAlias(ns) {
-		return false
+		return settled
 	}
 	a.follow(ns, wanted)
 	st := status{counts: tally(entries)}
@@ -65,22 +77,22 @@ func (a *Agent) look(ctx context.Context, item reconcile.Item) (again bool) {
 	result := dataplane.Result{Failures: changes.Failures}
 	if !changes.Empty() {
 		if result, err = a.o.Dataplane.Apply(ctx, changes); err != nil && ctx.Err() != nil {
-			return false
+			return settled
 		}
 	}
 	a.announce(ns, p.State, have, result)
 	st.notice = notice(p.State, have)
 	st.judge(p, result, err)
 	a.report(ns, item, st, result)
-	return st.again(result, err)
+	return st.ending(result, err)
 }
 
 // unobserved handles a namespace that could not be looked at. One that is not
 // there is nothing to worry about: the L3 agent makes it in its own time, and
 // the watcher tells.
-func (a *Agent) unobserved(ctx context.Context, item reconcile.Item, st status, wanted bool, err error) (again bool) {
+func (a *Agent) unobserved(ctx context.Context, item reconcile.Item, st status, wanted bool, err error) ending {
 	if ctx.Err() != nil {
-		return false
+		return settled
 	}
 	if dataplane.Classify(err) == dataplane.ClassGone {
 		a.forgetAll(item.Key)
@@ -88,11 +100,11 @@ func (a *Agent) unobserved(ctx context.Context, item reconcile.Item, st status, 
 			st.wait("namespace does not exist yet")
 		}
 		a.report(item.Key, item, st, dataplane.Result{})
-		return false
+		return settled
 	}
 	st.fail(err)
 	a.report(item.Key, item, st, dataplane.Result{})
-	return true
+	return st.ending(dataplane.Result{}, err)
 }
 
 // follow asks for the kernel events of the namespaces that we work in.

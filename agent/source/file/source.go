@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -31,6 +32,7 @@ type Options struct {
 type Source struct {
 	o    Options
 	last []byte
+	seen stamp
 	bad  string // the last complaint, said once
 }
 
@@ -79,15 +81,34 @@ func (s *Source) Run(ctx context.Context) error {
 		case <-settle.C:
 			s.reread()
 		case <-rescan.C:
-			s.reread()
+			// inotify may have missed it, and it may still be being written.
+			if s.changed() {
+				settle.Reset(s.o.Settle)
+			}
 		}
 	}
+}
+
+// stamp is what tells that a file may have changed without reading it.
+type stamp struct {
+	size int64
+	mod  time.Time
+}
+
+// changed reports whether the file is not as it was when it was last read, or
+// can't be looked at.
+func (s *Source) changed() bool {
+	info, err := os.Stat(s.o.Path)
+	return err != nil || s.seen != stamp{info.Size(), info.ModTime()}
 }
 
 func (s *Source) reread() {
 	err := s.read()
 	if err == nil {
-		s.bad = ""
+		if s.bad != "" {
+			s.bad = ""
+			s.o.Log.Info("source file is usable again", zap.String("file", s.o.Path))
+		}
 		return
 	}
 	if err.Error() != s.bad {
@@ -97,7 +118,7 @@ func (s *Source) reread() {
 }
 
 func (s *Source) read() error {
-	raw, err := os.ReadFile(s.o.Path)
+	raw, err := s.load()
 	if err != nil {
 		var pe *os.PathError
 		if errors.As(err, &pe) {
@@ -117,4 +138,19 @@ func (s *Source) read() error {
 	s.o.Log.Info("source file read", zap.String("file", s.o.Path),
 		zap.Int("devices", len(snapshot.Routers)), zap.Int("addresses", len(snapshot.Proxies)))
 	return nil
+}
+
+// load reads the file, but not more than can be meant.
+func (s *Source) load() ([]byte, error) {
+	f, err := os.Open(s.o.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	s.seen = stamp{info.Size(), info.ModTime()}
+	return io.ReadAll(io.LimitReader(f, maxBytes+1))
 }

@@ -36,7 +36,7 @@ func start(t *testing.T, content string) *run {
 	if content != "" {
 		put(t, r.path, content)
 	}
-	s := file.New(file.Options{Path: r.path, Inventory: r.inv, Log: zap.New(core), Rescan: 200 * time.Millisecond, Settle: 5 * time.Millisecond})
+	s := file.New(file.Options{Path: r.path, Inventory: r.inv, Log: zap.New(core), Rescan: 200 * time.Millisecond, Settle: 50 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -93,6 +93,37 @@ func TestFollowsTheFile(t *testing.T) {
 	}
 	if n := r.logs.FilterMessageSnippet("source file not used").Len(); n > 2 {
 		t.Errorf("%d complaints about two troubles", n)
+	}
+}
+
+// A file that is being written is left alone until it rests, whatever the
+// rescan thinks.
+func TestAHalfWrittenFileIsNotRead(t *testing.T) {
+	r := start(t, two)
+	eventually(t, "two addresses", func() bool { return r.proxies() == 2 })
+	cut := "version: 1\nnamespaces: [{name: a, devices: [{name: up, internal_subnets: ['2001:db8::/64'], published: ['2001:db8::1']}]}]\n"
+	f, err := os.OpenFile(r.path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(cut); err != nil {
+		t.Fatal(err)
+	}
+	for range 200 { // 400 ms of writing, over two rescans
+		if _, err := f.WriteString("#\n"); err != nil {
+			t.Fatal(err)
+		}
+		if r.proxies() != 2 {
+			t.Fatal("read while it was being written")
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "one address once it rests", func() bool { return r.proxies() == 1 })
+	if err := r.end(); err != nil {
+		t.Error(err)
 	}
 }
 
