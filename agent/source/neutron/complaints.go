@@ -28,7 +28,7 @@ func (c *complaints) say(subject string, err error) {
 		clear(c.said)
 	}
 	c.said[subject] = err.Error()
-	c.log.Warn("Neutron: what is published stays as it is", zap.String("about", subject), zap.Error(err))
+	c.log.Error("Neutron: what is published stays as it is", zap.String("about", subject), zap.Error(err))
 }
 
 func (c *complaints) clear(subject string) {
