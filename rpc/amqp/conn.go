@@ -19,6 +19,7 @@ type Conn struct {
 
 	mu      sync.Mutex
 	status  Status
+	trouble trouble
 	session *session      // nil while not connected
 	changed chan struct{} // closed and replaced whenever session or its readiness changes
 	running bool
@@ -32,8 +33,9 @@ type Status struct {
 	Endpoint string
 	// Since is when Connected last changed.
 	Since time.Time
-	// LastError is why the connection was lost or could not be made; nil after
-	// a connection was made.
+	// LastError is why the connection was lost or could not be made: what the
+	// last attempt met at each broker that was tried since the last connection,
+	// in the order of Config.Hosts. Nil after a connection was made.
 	LastError error
 	// Blocked is the broker's reason for blocking publishers, "" if it does not.
 	Blocked string
@@ -49,7 +51,7 @@ func New(cfg Config) (*Conn, error) {
 	}
 	cfg = cfg.withDefaults()
 	return &Conn{cfg: cfg, log: cfg.Logger, changed: make(chan struct{}),
-		status: Status{Since: cfg.Now()}}, nil
+		trouble: trouble{hosts: cfg.Hosts}, status: Status{Since: cfg.Now()}}, nil
 }
 
 // Subscribe adds a subscription that every connection sets up. It must be
@@ -94,7 +96,7 @@ func (c *Conn) Run(ctx context.Context) error {
 				return nil
 			}
 			failed++
-			c.failed(e, err, said)
+			c.failed(e, steady(err), said)
 			continue
 		}
 		began := c.cfg.Now()
@@ -117,7 +119,7 @@ func (c *Conn) Run(ctx context.Context) error {
 // failed records a failed attempt and logs it if it says something new.
 func (c *Conn) failed(e Endpoint, err error, said map[string]string) {
 	err = fmt.Errorf("broker %s: %w", e.Addr(), err)
-	c.update(func(s *Status) { s.LastError = err })
+	c.update(func(s *Status) { s.LastError = c.trouble.at(e, err) })
 	text := err.Error()
 	if said[e.Addr()] == text {
 		c.log.Debug("broker still unreachable", zap.String("broker", e.Addr()), zap.Error(err))
@@ -130,7 +132,7 @@ func (c *Conn) failed(e Endpoint, err error, said map[string]string) {
 func (c *Conn) lost(e Endpoint, err error) {
 	err = fmt.Errorf("broker %s: %w", e.Addr(), err)
 	c.update(func(s *Status) {
-		s.LastError = err
+		s.LastError = c.trouble.at(e, err)
 		s.Losses++
 	})
 	c.log.Warn("connection to broker lost", zap.String("broker", e.Addr()), zap.Error(err))
@@ -154,6 +156,7 @@ func (c *Conn) setSession(s *session) {
 	if s != nil {
 		c.status.Connections++
 		c.status.LastError = nil
+		c.trouble.over()
 	}
 	c.broadcast()
 }

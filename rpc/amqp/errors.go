@@ -72,13 +72,16 @@ type brokerError struct {
 func (e *brokerError) Error() string { return fmt.Sprintf("%s (AMQP %d)", e.text, e.code) }
 func (e *brokerError) Unwrap() error { return e.err }
 
-// explain rewords the library's errors and leaves others alone.
+// explain rewords the library's errors; others only lose our end's port.
 func explain(err error) error {
 	var e *amqp091.Error
-	if err == nil || !errors.As(err, &e) {
-		return err
+	if err == nil {
+		return nil
 	}
-	return &brokerError{code: e.Code, text: Clean(e.Reason), err: err}
+	if !errors.As(err, &e) {
+		return steady(err)
+	}
+	return &brokerError{code: e.Code, text: Clean(withoutSocket(e.Reason)), err: err}
 }
 
 // hasCode tells whether the broker answered with this AMQP reply code.

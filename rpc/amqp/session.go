@@ -251,8 +251,10 @@ func (s *session) notReady() error {
 	if s.cause != nil {
 		return s.cause
 	}
-	for i, err := range s.wait {
-		return fmt.Errorf("broker %s: queue %s: %w", s.endpoint.Addr(), s.c.subs[i].Queue.Name, err)
+	for i, sub := range s.c.subs {
+		if err := s.wait[i]; err != nil {
+			return fmt.Errorf("broker %s: queue %s: %w", s.endpoint.Addr(), sub.Queue.Name, err)
+		}
 	}
 	return nil
 }

@@ -96,8 +96,7 @@ func (c *Client) Call(ctx context.Context, topic, version, method string, args, 
 	if err != nil {
 		return fmt.Errorf("call %s: encode arguments: %w", what, err)
 	}
-	start := c.cfg.Now()
-	parent := ctx
+	parent, budget := ctx, c.budget(ctx)
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	answer, err := c.call(ctx, topic, version, method, raw)
@@ -106,7 +105,7 @@ func (c *Client) Call(ctx context.Context, topic, version, method string, args, 
 			return fmt.Errorf("call %s: %w", what, parent.Err())
 		}
 		if errors.Is(err, ErrTimeout) {
-			return fmt.Errorf("call %s: %w (waited %v)", what, err, c.cfg.Now().Sub(start).Round(time.Millisecond))
+			return fmt.Errorf("call %s: %w (%s)", what, err, budget)
 		}
 		return fmt.Errorf("call %s: %w", what, err)
 	}
@@ -117,6 +116,15 @@ func (c *Client) Call(ctx context.Context, topic, version, method string, args, 
 		return fmt.Errorf("call %s: decode answer: %s", what, amqp.Clean(err.Error()))
 	}
 	return nil
+}
+
+// budget words how long a call may take. It is not measured: one trouble is to
+// have one text.
+func (c *Client) budget(ctx context.Context) string {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < c.cfg.Timeout {
+		return "within the caller's deadline"
+	}
+	return fmt.Sprintf("within %v", c.cfg.Timeout)
 }
 
 func (c *Client) call(ctx context.Context, topic, version, method string, args json.RawMessage) (json.RawMessage, error) {

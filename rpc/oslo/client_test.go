@@ -154,6 +154,30 @@ func TestUnconfirmed(t *testing.T) {
 	}
 }
 
+// A server that stays silent is one trouble: it has one text, whatever the
+// clocks say.
+func TestTimeoutsReadTheSame(t *testing.T) {
+	_, client := newLoop(func(*loop, amqp.Message) error { return nil })
+	now := time.Now()
+	client.cfg.Now = func() time.Time { now = now.Add(7 * time.Second); return now }
+	client.cfg.Timeout = 30 * time.Millisecond
+	text := func(ctx context.Context) string { return client.Call(ctx, "t", "1.0", "m", nil, nil).Error() }
+	ctx := context.Background()
+	if a, b := text(ctx), text(ctx); a != b || !strings.Contains(a, "within 30ms") {
+		t.Errorf("%q and %q", a, b)
+	}
+	client.cfg.Timeout = time.Minute
+	var said []string
+	for _, d := range []time.Duration{5 * time.Millisecond, 20 * time.Millisecond} {
+		short, cancel := context.WithTimeout(ctx, d)
+		said = append(said, text(short))
+		cancel()
+	}
+	if said[0] != said[1] || !strings.Contains(said[0], "caller's deadline") {
+		t.Errorf("%q", said)
+	}
+}
+
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	_, client := newLoop(func(*loop, amqp.Message) error { cancel(); return nil })
