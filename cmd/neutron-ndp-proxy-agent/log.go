@@ -1,9 +1,7 @@
 package main
 
 import (
-	"fmt"
 	"io"
-	"os"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -13,7 +11,8 @@ import (
 
 // newLogger follows oslo.log's options: a file where one is named, else (or
 // with use_stderr beside it) standard error, as text for people or as JSON.
-func newLogger(o config.Log, debug bool, stderr io.Writer) (log *zap.Logger, closeLog func(), err error) {
+// The file is nil when none is named.
+func newLogger(o config.Log, debug bool, stderr io.Writer) (*zap.Logger, *logFile, error) {
 	level := zapcore.InfoLevel
 	if o.Debug || debug {
 		level = zapcore.DebugLevel
@@ -26,20 +25,19 @@ func newLogger(o config.Log, debug bool, stderr io.Writer) (log *zap.Logger, clo
 		encoder = zapcore.NewJSONEncoder(enc)
 	}
 
-	closeLog = func() {}
+	var file *logFile
 	var outs []zapcore.WriteSyncer
 	if path := o.Path(program); path != "" {
-		// 0640 and the group are what Neutron's own packages use.
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640) // #nosec G302 G304 -- see above; the operator's path
-		if err != nil {
-			return nil, nil, fmt.Errorf("log file: %w", err)
+		var err error
+		if file, err = openLogFile(path, o.WatchFile); err != nil {
+			return nil, nil, err
 		}
-		outs = append(outs, zapcore.AddSync(f))
-		closeLog = func() { _ = f.Close() }
+		outs = append(outs, file)
 	}
-	if len(outs) == 0 || o.UseStderr {
+	if file == nil || o.UseStderr {
 		outs = append(outs, zapcore.AddSync(stderr))
 	}
 	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.NewMultiWriteSyncer(outs...)), level)
-	return zap.New(core), closeLog, nil
+	complaints := zapcore.Lock(zapcore.AddSync(stderr)) // what could not be written
+	return zap.New(core, zap.ErrorOutput(complaints)), file, nil
 }

@@ -19,7 +19,7 @@ import (
 // Exit codes, in the manual page.
 const (
 	exitOK     = 0
-	exitFailed = 1 // something at run time that a restart may mend
+	exitFailed = 1 // something outside that a restart may mend, a log file that can't be opened included
 	exitUsage  = 2 // the command line or the configuration: a restart does not help
 )
 
@@ -56,17 +56,28 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 
+	// Before anything that may take its time: the default action of SIGHUP ends
+	// the program. One that comes before serve listens is kept.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+
 	cfg, warnings, err := config.Load(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "neutron-ndp-proxy-agent: %v\n", err)
 		return exitUsage
 	}
-	log, closeLog, err := newLogger(cfg.Log, *debug, stderr)
+	log, file, err := newLogger(cfg.Log, *debug, stderr)
 	if err != nil {
+		// At boot the log's disk may be mounted after our start.
 		fmt.Fprintf(stderr, "neutron-ndp-proxy-agent: %v\n", err)
-		return exitUsage
+		return exitFailed
 	}
-	defer closeLog()
+	reopen := func() error { return nil }
+	if file != nil {
+		reopen = file.Reopen
+		defer func() { _ = file.Close() }() // nothing is buffered
+	}
 	for _, w := range warnings {
 		log.Warn(w.String())
 	}
@@ -75,7 +86,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	// A second signal ends the program at once: after the first one the
 	// default action is in force again.
 	context.AfterFunc(ctx, stop)
-	if err := serve(ctx, cfg, log); err != nil {
+	if err := serve(ctx, cfg, log, hangups{hangup, reopen}); err != nil {
 		log.Error("stopped", zap.Error(err))
 		return exitFailed
 	}

@@ -51,7 +51,8 @@ func TestCommandLine(t *testing.T) {
 		"missing file":      {args: []string{"--config-file", "/nonexistent/a.ini"}, code: exitUsage, stderr: "/nonexistent/a.ini"},
 		"unknown option":    {args: []string{"--config-file", file("typo.ini", "[ndp_proxy]\nsorce = file\n")}, code: exitUsage, stderr: "typo.ini:2"},
 		"no transport_url":  {args: []string{"--config-file", file("empty.ini", "[DEFAULT]\nhost = h\n")}, code: exitUsage, stderr: "transport_url"},
-		"log file":          {args: []string{"--config-file", file("log.ini", "[DEFAULT]\nlog_file = /nonexistent/dir/x.log\n[ndp_proxy]\nsource = file\nsource_file = /dev/null\n")}, code: exitUsage, stderr: "/nonexistent/dir/x.log"},
+		"host":              {args: []string{"--config-file", file("host.ini", "[DEFAULT]\nhost = my host\ntransport_url = rabbit://u:p@127.0.0.1:1/\n")}, code: exitUsage, stderr: "host.ini:2: [DEFAULT] host"},
+		"log file":          {args: []string{"--config-file", file("log.ini", "[DEFAULT]\nlog_file = /nonexistent/dir/x.log\n[ndp_proxy]\nsource = file\nsource_file = /dev/null\n")}, code: exitFailed, stderr: "/nonexistent/dir/x.log"},
 		"empty source file": {args: []string{"--config-file", file("src.ini", "[ndp_proxy]\nsource = file\nsource_file = "+file("src.yaml", "")+"\n")}, code: exitFailed, stderr: "src.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {

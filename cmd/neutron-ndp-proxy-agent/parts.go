@@ -94,7 +94,7 @@ func newAnnouncer(ctx context.Context, cfg *config.Config, kernel *dataplane.Dat
 type silent struct{}
 
 func (silent) Owe(announcer.Target, ...netip.Addr)    {}
-func (silent) Forget(announcer.Target, ...netip.Addr) {}
+func (silent) Retain(announcer.Target, ...netip.Addr) {}
 func (silent) Drop(announcer.Target)                  {}
 func (silent) Kick(announcer.Target)                  {}
 func (silent) Close()                                 {}

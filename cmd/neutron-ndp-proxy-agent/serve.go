@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -27,18 +25,28 @@ import (
 const program = "neutron-ndp-proxy-agent"
 
 // Times that are nobody's option: they bound how fast the loop comes back to
-// what failed, and stay well under the audit interval.
+// what failed; see also longestRetry.
 const (
 	retryMin   = 100 * time.Millisecond
-	retryMax   = 30 * time.Second
 	serverMin  = time.Second
-	serverMax  = 30 * time.Second
 	fileRescan = 5 * time.Second
 	fileSettle = 50 * time.Millisecond
 )
 
+// longestRetry bounds the back-off after failures well under the audit
+// interval, so that an audit never finds the one before still waiting.
+func longestRetry(audit time.Duration) time.Duration {
+	return min(30*time.Second, audit/2)
+}
+
+// hangups is what SIGHUP is about besides the loop.
+type hangups struct {
+	signals <-chan os.Signal
+	reopen  func() error // goes on in a log file of the same name
+}
+
 // serve wires the parts together and runs them until the context ends.
-func serve(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
+func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, hup hangups) error {
 	log.Info("starting", zap.String("version", buildinfo.Get().String()), zap.String("host", cfg.Host),
 		zap.String("source", cfg.NDPProxy.Source), zap.Strings("files", cfg.Files))
 	kernel := dataplane.New(dataplane.Options{
@@ -65,7 +73,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 		Plan:      plan.Options{ProxyDelay: cfg.NDPProxy.ProxyDelay},
 		Audit:     cfg.NDPProxy.AuditInterval,
 		RetryMin:  retryMin,
-		RetryMax:  retryMax,
+		RetryMax:  longestRetry(cfg.NDPProxy.AuditInterval),
 		Jitter:    rand.Float64,
 	})
 
@@ -84,19 +92,22 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 		}
 		source := neutronsource.New(neutronsource.Options{
 			Server: client, Inventory: loop.Inventory(), Log: log,
-			Audit: cfg.NDPProxy.AuditInterval, FullSync: cfg.NDPProxy.FullSyncInterval,
-			RetryMin: serverMin, RetryMax: serverMax, Jitter: rand.Float64,
-		})
-		reporter := statereport.New(statereport.Options{
-			Server: client, Interval: cfg.ReportInterval, Timeout: min(cfg.RPCResponseTimeout, cfg.ReportInterval),
-			AgentMode: cfg.AgentMode, Totals: loop.Totals, InSync: loop.Ready(), Log: log,
+			Audit: cfg.NDPProxy.AuditInterval, AuditRouters: cfg.NDPProxy.SyncChunkSize,
+			FullSync: cfg.NDPProxy.FullSyncInterval,
+			RetryMin: serverMin, RetryMax: longestRetry(cfg.NDPProxy.AuditInterval), Jitter: rand.Float64,
 		})
 		g.Go(func() error { return client.Run(ctx) })
 		g.Go(func() error { return loop.Run(ctx, source) })
-		g.Go(func() error { return reporter.Run(ctx) })
+		if cfg.ReportInterval > 0 { // 0: never, as with Neutron's agents
+			reporter := statereport.New(statereport.Options{
+				Server: client, Interval: cfg.ReportInterval, Timeout: min(cfg.RPCResponseTimeout, cfg.ReportInterval),
+				AgentMode: cfg.AgentMode, Totals: loop.Totals, InSync: loop.Ready(), Log: log,
+			})
+			g.Go(func() error { return reporter.Run(ctx) })
+		}
 	}
 	g.Go(func() error { return tellSystemd(ctx, loop, log) })
-	g.Go(func() error { return obeyHangup(ctx, loop, log) })
+	g.Go(func() error { return obeyHangup(ctx, loop, log, hup) })
 	err := g.Wait()
 	if stop.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // we were asked to stop
@@ -129,16 +140,16 @@ func tellSystemd(ctx context.Context, loop *agent.Agent, log *zap.Logger) error 
 	return nil
 }
 
-// obeyHangup looks at everything again on SIGHUP.
-func obeyHangup(ctx context.Context, loop *agent.Agent, log *zap.Logger) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+// obeyHangup opens the log file anew and looks at everything again on SIGHUP.
+func obeyHangup(ctx context.Context, loop *agent.Agent, log *zap.Logger, hup hangups) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-hangup:
+		case <-hup.signals:
+			if err := hup.reopen(); err != nil {
+				log.Warn("SIGHUP: the log goes on in the old file", zap.Error(err))
+			}
 			log.Info("SIGHUP: looking at everything again")
 			loop.LookAgain()
 		}
