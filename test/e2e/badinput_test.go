@@ -71,13 +71,14 @@ func TestBadConfiguration(t *testing.T) {
 	}
 }
 
-// TestBadBroker: without a usable broker the daemon says so once, names it, keeps trying, and what is
-// in the kernel keeps working.
+// TestBadBroker: without a usable broker, or under a host name that Neutron does not know, the daemon
+// says so once, names it, keeps trying, and what is in the kernel keeps working.
 func TestBadBroker(t *testing.T) {
-	for _, c := range []struct{ name, url, want string }{
-		{"wrong credentials", "rabbit://neutron:wrong-secret@127.0.0.1:5672/", "127.0.0.1:5672"},
-		{"unreachable broker", "rabbit://neutron:wrong-secret@127.0.0.1:5699/", "127.0.0.1:5699"},
-		{"no such virtual host", "rabbit://neutron:neutron@127.0.0.1:5672/nowhere", "nowhere"},
+	for _, c := range []struct{ name, option, want string }{
+		{"wrong credentials", "transport_url = rabbit://neutron:wrong-secret@127.0.0.1:5672/", "127.0.0.1:5672"},
+		{"unreachable broker", "transport_url = rabbit://neutron:wrong-secret@127.0.0.1:5699/", "127.0.0.1:5699"},
+		{"no such virtual host", "transport_url = rabbit://neutron:neutron@127.0.0.1:5672/nowhere", "nowhere"},
+		{"unknown host", "host = a-stranger", "a-stranger"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := setup(t)
@@ -86,7 +87,7 @@ func TestBadBroker(t *testing.T) {
 			w.must(good.Stop(w.ctx))
 
 			override := filepath.Join(t.TempDir(), "broker.conf")
-			w.must(os.WriteFile(override, []byte("[DEFAULT]\ntransport_url = "+c.url+"\n"), 0o600))
+			w.must(os.WriteFile(override, []byte("[DEFAULT]\n"+c.option+"\n"), 0o600))
 			w.pinging(func(p *nettools.Pinger) {
 				d := w.lab.StartDaemon(t, lab.DaemonConfig{More: []string{override}})
 				_, err := d.AwaitLog(w.within(10*time.Second), complaint)
