@@ -15,6 +15,8 @@
 //   - transport_url must be given when the addresses come from Neutron; oslo
 //     would fall back to guest@localhost, which on a compute node is never
 //     what was meant;
+//   - the hosts of transport_url all have credentials of their own, or none has:
+//     others are the pieces of a password with a comma in it;
 //   - TLS always verifies the broker: see [Rabbit.TLSConfig].
 //
 // The options of [ndp_proxy] are one table (see [Options]); the parser, the

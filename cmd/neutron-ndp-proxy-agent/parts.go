@@ -17,22 +17,27 @@ import (
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
 
-// newClient translates the operator's options for the room that knows AMQP.
 func newClient(cfg *config.Config, log *zap.Logger) (*rpc.Client, error) {
-	var secure *tls.Config
-	if cfg.Rabbit.SSL {
-		var err error
-		if secure, err = cfg.Rabbit.TLSConfig(); err != nil {
-			return nil, fmt.Errorf("TLS to the broker: %w", err)
-		}
+	secure, err := cfg.Rabbit.TLSConfig()
+	if err != nil {
+		return nil, fmt.Errorf("TLS to the broker: %w", err)
 	}
+	client, err := rpc.New(clientConfig(cfg, secure, log))
+	if err != nil {
+		return nil, fmt.Errorf("message broker: %w", err)
+	}
+	return client, nil
+}
+
+// clientConfig translates the operator's options for the room that knows AMQP.
+func clientConfig(cfg *config.Config, secure *tls.Config, log *zap.Logger) rpc.Config {
 	hosts := make([]amqp.Endpoint, 0, len(cfg.Transport.Hosts))
 	for _, h := range cfg.Transport.Hosts {
 		hosts = append(hosts, amqp.Endpoint{
 			Host: h.Host, Port: int(h.Port), User: h.User, Password: amqp.Secret(h.Password.Reveal()),
 		})
 	}
-	client, err := rpc.New(rpc.Config{
+	return rpc.Config{
 		Broker: amqp.Config{
 			Hosts:     hosts,
 			VHost:     cfg.Transport.VHost,
@@ -63,11 +68,7 @@ func newClient(cfg *config.Config, log *zap.Logger) (*rpc.Client, error) {
 		RouterChunk: cfg.NDPProxy.SyncChunkSize,
 		Version:     buildinfo.Get().Version,
 		Logger:      log,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("message broker: %w", err)
 	}
-	return client, nil
 }
 
 // advertiser is what announces: the engine, or nobody.
