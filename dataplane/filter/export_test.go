@@ -11,5 +11,5 @@ func KernelCounts(ctx context.Context, fd int, table string) (bool, error) {
 	}
 	defer r.close()
 	sets, err := r.sets()
-	return sets[setRecord] != unknownCount, err
+	return sets[setRecord].count != unknownCount, err
 }

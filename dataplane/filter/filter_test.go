@@ -1,7 +1,6 @@
 package filter_test
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -173,84 +172,6 @@ func TestManyDevices(t *testing.T) {
 	next := content(c.Devices[:299]...)
 	b.write(&c, next)
 	b.holds(next)
-}
-
-// What somebody changes by hand is found: quickly what the kernel shows
-// without a dump of large sets, deeply the rest.
-func TestChangesByHandAreFound(t *testing.T) {
-	b := newBench(t)
-	d := device("qg-1", run("2001:db8::1", 3), prefix("2001:db8::/64"))
-	d.LinkLocal = addr("fe80::1")
-	want := content(d, device("qg-2", run("2001:db8::1", 1)))
-	nft := func(commands ...string) func() {
-		return func() {
-			for _, c := range commands {
-				b.ns.Run("nft", strings.ReplaceAll(c, "TABLE", "ip6 "+table))
-			}
-		}
-	}
-	handle := func(chain string) string {
-		out := b.ns.Run("nft", "-a", "list", "chain", "ip6", table, chain)
-		for line := range strings.Lines(out) {
-			if strings.Contains(line, "iifname") {
-				_, h, _ := strings.Cut(line, "# handle ")
-				return strings.TrimSpace(h)
-			}
-		}
-		t.Fatal(out)
-		return ""
-	}
-	b.write(nil, want)
-	counts, err := filter.KernelCounts(t.Context(), b.h.FD(), table)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct {
-		do func()
-		// deepOnly changes are seen by a dump of the elements alone, counted
-		// ones also by a kernel that counts them.
-		deepOnly, counted bool
-	}{
-		"table deleted":       {do: nft("delete table TABLE")},
-		"rules flushed":       {do: nft("flush chain TABLE forward")},
-		"chain emptied":       {do: nft("flush chain TABLE prerouting")},
-		"rule added":          {do: nft("insert rule TABLE forward accept")},
-		"rule deleted":        {do: func() { nft("delete rule TABLE forward handle " + handle("forward"))() }},
-		"rule replaced":       {do: func() { nft("replace rule TABLE forward handle " + handle("forward") + " accept")() }},
-		"policy changed":      {do: nft("chain TABLE forward { policy drop; }")},
-		"guard removed":       {do: nft("flush set TABLE guarded-qg-1")},
-		"guard added":         {do: nft("add element TABLE guarded-qg-1 { 2001:db8:1::/64 }")},
-		"element deleted":     {do: nft("delete element TABLE published-qg-1 { 2001:db8::2 }"), counted: true},
-		"element added":       {do: nft("add element TABLE published-qg-1 { 2001:db8::9 }"), counted: true},
-		"element exchanged":   {do: nft("delete element TABLE published-qg-1 { 2001:db8::2 }", "add element TABLE published-qg-1 { 2001:db8::9 }"), deepOnly: true},
-		"record deleted":      {do: nft("flush set TABLE record")},
-		"set added":           {do: nft("add set TABLE mine { type ipv6_addr; }")},
-		"put to sleep":        {do: nft("add table TABLE { flags dormant; }")},
-		"chains of their own": {do: nft("add chain TABLE theirs", "add rule TABLE theirs ip6 saddr { ::1, ::2 } accept", "add rule TABLE forward jump theirs")},
-		"another hook": {do: nft("flush chain TABLE forward", "delete chain TABLE forward",
-			"add chain TABLE forward { type filter hook input priority 0; }")},
-		"other device's sets": {do: nft("flush set TABLE published-qg-2"), counted: true},
-	} {
-		b.write(nil, want)
-		b.holds(want)
-		c.do()
-		if quick := b.read(false).Holds(want); quick != (c.deepOnly || c.counted && !counts) {
-			t.Errorf("%s: a quick read says %v", name, quick)
-		}
-		if b.read(true).Holds(want) {
-			t.Errorf("%s: a deep read does not see it", name)
-		}
-	}
-	// A difference computed from what is no more there changes nothing.
-	b.write(nil, want)
-	b.ns.Run("nft", "delete", "element", "ip6", table, "published-qg-1", "{ 2001:db8::2 }")
-	err = filter.Write(t.Context(), b.h.FD(), table, &want, content(device("qg-1", run("2001:db8::1", 1), prefix("2001:db8::/64"))))
-	if !errors.Is(err, filter.ErrConflict) {
-		t.Errorf("error %v", err)
-	}
-	if got := b.read(true).Devices; len(got) != 2 || len(got[0].Published) != 2 {
-		t.Errorf("a transaction that failed changed something: %+v", got)
-	}
 }
 
 // Other tables are no concern of ours.

@@ -24,9 +24,7 @@ const (
 
 	setCount = 20 // NFTA_SET_COUNT, Linux 6.16
 
-	chainType = "filter"
-
-	nfAccept = 1 // NF_ACCEPT (linux/netfilter.h)
+	addrLen = 16 // of an IPv6 address
 )
 
 var errInterrupted = errors.New("nftables dump was interrupted by a change, again and again")
@@ -142,14 +140,18 @@ func (r *reader) read(deep bool) (Found, error) {
 }
 
 // device completes what the record set says of a device with its own sets.
-func (r *reader) device(d *FoundDevice, sets map[string]int, deep bool, problem func(string, ...any)) error {
+func (r *reader) device(d *FoundDevice, sets map[string]foundSet, deep bool, problem func(string, ...any)) error {
 	published, guarded := setName("published", d.Name), setName("guarded", d.Name)
-	have, okPublished := sets[published]
-	_, okGuarded := sets[guarded]
+	p, okPublished := sets[published]
+	g, okGuarded := sets[guarded]
 	if !okPublished || !okGuarded {
 		problem("sets of device %s are missing", d.Name)
 		return nil
 	}
+	if p.keyLen != addrLen || p.flags != 0 || g.keyLen != addrLen || g.flags != unix.NFT_SET_INTERVAL {
+		problem("sets of device %s are of another kind", d.Name)
+	}
+	have := p.count
 	bounds, err := r.elements(guarded)
 	if err != nil {
 		return err
@@ -173,78 +175,6 @@ func (r *reader) device(d *FoundDevice, sets map[string]int, deep bool, problem 
 		d.Published = append(d.Published, b.addr)
 	}
 	return nil
-}
-
-// structure compares chains and rules with those that the records demand.
-func (r *reader) structure(f Found, problem func(string, ...any)) error {
-	want := map[string][]string{}
-	for _, d := range f.Devices {
-		want[chainForward] = append(want[chainForward], guardIdentity(d.Name))
-		if d.Record.LinkLocal != "none" {
-			want[chainPrerouting] = append(want[chainPrerouting], answerIdentity(d.Name, d.Record.LinkLocal))
-		}
-	}
-	for _, b := range baseChains() {
-		attrs, err := r.get(unix.NFT_MSG_GETCHAIN, append(r.named(unix.NFTA_CHAIN_TABLE, r.table), r.named(unix.NFTA_CHAIN_NAME, b.name)...))
-		if err != nil {
-			return err
-		}
-		if attrs == nil {
-			problem("chain %s is missing", b.name)
-			continue
-		}
-		if !b.is(attrs) || attrs.uint32(unix.NFTA_CHAIN_POLICY) != nfAccept {
-			problem("chain %s has another hook, priority or policy", b.name)
-		}
-		have, err := r.rules(b.name)
-		if err != nil {
-			return err
-		}
-		if !slices.Equal(have, want[b.name]) {
-			problem("rules of chain %s are not those written: %q", b.name, have)
-		}
-	}
-	return nil
-}
-
-// is reports whether a chain hangs where it should.
-func (b baseChain) is(a attributes) bool {
-	hook := a.nested(unix.NFTA_CHAIN_HOOK)
-	return hook != nil && hook.uint32(unix.NFTA_HOOK_HOOKNUM) == b.hook &&
-		int32(hook.uint32(unix.NFTA_HOOK_PRIORITY)) == b.priority &&
-		a.text(unix.NFTA_CHAIN_TYPE) == chainType
-}
-
-const unknownCount = -1
-
-// sets returns the number of elements of each set of the table, or
-// unknownCount where the kernel does not tell.
-func (r *reader) sets() (map[string]int, error) {
-	dumped, err := r.dump(unix.NFT_MSG_GETSET, r.named(unix.NFTA_SET_TABLE, r.table))
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[string]int, len(dumped))
-	for _, a := range dumped {
-		n := unknownCount
-		if _, ok := a[setCount]; ok {
-			n = int(a.uint32(setCount))
-		}
-		out[a.text(unix.NFTA_SET_NAME)] = n
-	}
-	return out, nil
-}
-
-func (r *reader) rules(chain string) ([]string, error) {
-	dumped, err := r.dump(unix.NFT_MSG_GETRULE, append(r.named(unix.NFTA_RULE_TABLE, r.table), r.named(unix.NFTA_RULE_CHAIN, chain)...))
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, a := range dumped {
-		out = append(out, commentOf(a[unix.NFTA_RULE_USERDATA]))
-	}
-	return out, nil
 }
 
 // records returns the devices that the record set names, sorted, with their records.

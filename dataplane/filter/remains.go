@@ -16,6 +16,8 @@ type remains struct {
 	sets []string
 	// wrongChains are all but our base chains where they should hang.
 	wrongChains []string
+	// others: objects or flowtables, which we never make.
+	others bool
 }
 
 func readRemains(ctx context.Context, fd int, table string) (remains, error) {
@@ -50,16 +52,18 @@ func (r *reader) remains() (remains, error) {
 			out.sets = append(out.sets, s.text(unix.NFTA_SET_NAME))
 		}
 	}
-	chains, err := r.dump(unix.NFT_MSG_GETCHAIN, nil)
+	chains, err := r.chains()
 	if err != nil {
 		return remains{}, err
 	}
-	for _, c := range chains { // of all tables
-		if c.text(unix.NFTA_CHAIN_TABLE) == r.table && !ours(c) {
-			out.wrongChains = append(out.wrongChains, c.text(unix.NFTA_CHAIN_NAME))
+	for name, c := range chains {
+		if !ours(c) {
+			out.wrongChains = append(out.wrongChains, name)
 		}
 	}
-	return out, nil
+	others, err := r.others()
+	out.others = len(others) > 0
+	return out, err
 }
 
 func ours(chain attributes) bool {
