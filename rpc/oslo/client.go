@@ -44,19 +44,12 @@ type Client struct {
 	stray, garbled atomic.Uint64
 }
 
-// pending is a call under way. It is done when answer is closed.
+// pending is a call under way. Result and err belong to the client's lock until
+// answer is closed, and to the caller after that.
 type pending struct {
 	answer chan struct{}
-	once   sync.Once
 	result json.RawMessage
 	err    error
-}
-
-func (p *pending) finish(result json.RawMessage, err error) {
-	p.once.Do(func() {
-		p.result, p.err = result, err
-		close(p.answer)
-	})
 }
 
 // NewClient makes a client and subscribes its reply queue: one for the life of
@@ -208,30 +201,42 @@ func (c *Client) deliver(d amqp.Delivery, seen *Seen) {
 	if seen.Repeat(r.UniqueID) {
 		return
 	}
-	c.mu.Lock()
-	p := c.pending[r.MsgID]
-	c.mu.Unlock()
-	if p == nil {
+	if !c.take(r) {
 		c.stray.Add(1)
 		c.cfg.Logger.Debug("reply to no call of ours (too late?) dropped", zap.String("msg_id", amqp.Clean(r.MsgID)))
-		return
 	}
-	c.take(p, r)
 }
 
-// take adds one reply to its call. A call may be answered in several replies,
-// of which the last says "ending" and may have no result of its own.
-func (c *Client) take(p *pending, r *Reply) {
+// take adds one reply to its call, if that is under way. A call may be answered
+// in several replies, of which the last says "ending" and may have no result of
+// its own.
+func (c *Client) take(r *Reply) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.pending[r.MsgID]
+	if p == nil {
+		return false
+	}
 	if err := r.Err(); err != nil {
-		p.finish(nil, err)
-		return
+		c.finish(r.MsgID, p, err)
+		return true
 	}
 	if len(r.Result) > 0 && (p.result == nil || string(r.Result) != "null") {
 		p.result = r.Result
 	}
 	if r.Ending {
-		p.finish(p.result, nil)
+		c.finish(r.MsgID, p, nil)
 	}
+	return true
+}
+
+// finish ends a call and makes it the caller's; c.mu is held.
+func (c *Client) finish(id string, p *pending, err error) {
+	if p.err = err; err != nil {
+		p.result = nil
+	}
+	delete(c.pending, id)
+	close(p.answer)
 }
 
 // lost fails what is under way: the answers may be lost with the queue, and the
@@ -242,7 +247,7 @@ func (c *Client) lost(err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, p := range c.pending {
-		p.finish(nil, err)
+	for id, p := range c.pending {
+		c.finish(id, p, err)
 	}
 }

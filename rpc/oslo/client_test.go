@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -134,6 +135,28 @@ func TestLost(t *testing.T) {
 	err := client.Call(context.Background(), "t", "1.0", "m", nil, nil)
 	if !errors.Is(err, amqp.ErrConnectionLost) || !errors.Is(err, why) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// Replies of another _unique_id to a call that was answered come while its
+// caller takes the answer: it gets the first, and nothing is written meanwhile
+// (which -race watches).
+func TestSecondReply(t *testing.T) {
+	for i := range 200 {
+		var more sync.WaitGroup
+		_, client := newLoop(func(l *loop, m amqp.Message) error {
+			reply := func(n int) {
+				l.reply(fmt.Sprintf(`{"result":"%d","ending":%v,"_msg_id":"%s","_unique_id":"%d"}`, n, n != 2, msgID(m), n))
+			}
+			reply(0)
+			more.Go(func() { reply(1); reply(2) })
+			return nil
+		})
+		var got string
+		if err := client.Call(context.Background(), "t", "1.0", "m", nil, &got); err != nil || got != "0" {
+			t.Fatalf("call %d: %q, %v; want the first reply", i, got, err)
+		}
+		more.Wait()
 	}
 }
 
