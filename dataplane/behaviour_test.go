@@ -305,8 +305,16 @@ func TestDrift(t *testing.T) {
 	})
 }
 
-// Killed after any number of writes, the next process ends in the same place.
+// Killed after any number of writes, the next process ends in the same place,
+// whether or not it knew what sets held: a new one that looks quickly does not.
 func TestKilledInTheMiddle(t *testing.T) {
+	for _, depth := range []dataplane.Depth{dataplane.Quick, dataplane.Deep} {
+		killedInTheMiddle(t, depth)
+	}
+}
+
+func killedInTheMiddle(t *testing.T, depth dataplane.Depth) {
+	t.Helper()
 	killed := errors.New("killed")
 	worlds(t, func(t *testing.T, w world) {
 		w.addDevice(dev)
@@ -320,7 +328,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 				converge(t, on(w.kernel(), t), step.from)
 				faults := fakekernel.NewFaults(w.kernel())
 				d := on(faults, t)
-				have, err := d.Observe(t.Context(), namespace, dataplane.Deep)
+				have, err := d.Observe(t.Context(), namespace, depth)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -128,7 +128,11 @@ func (d *differ) filter(target filter.Content) {
 				f.Reason = "content unknown"
 			}
 		}
-		f.Open = &target
+		if union := d.blind().Union(target); !union.Equal(target) {
+			f.Open, f.Close = &union, &target
+		} else {
+			f.Open = &target
+		}
 		return
 	}
 	f.Base = &base
@@ -139,6 +143,26 @@ func (d *differ) filter(target filter.Content) {
 	if !union.Equal(target) {
 		f.Close = &target
 	}
+}
+
+// blind is the least that a table whose content is not known must go on to
+// hold until the rest is withdrawn: our entries are answered for and stay let
+// through, and what is to be put back stays on record.
+func (d *differ) blind() filter.Content {
+	var c filter.Content
+	for _, name := range d.names() {
+		found, recorded := d.have.Filter.Device(name)
+		_, wanted := d.want.Device(name)
+		if !recorded && !wanted {
+			continue // no guard of ours is on it
+		}
+		f := filter.Device{
+			Name: name, Published: d.have.Marked(name), Guarded: found.Guarded,
+			OriginalDelay: d.recorded(name),
+		}
+		c.Devices = append(c.Devices, f)
+	}
+	return c
 }
 
 // filterDrift counts a table that is not what was written to it.
