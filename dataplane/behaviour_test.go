@@ -438,6 +438,30 @@ func TestWithoutTheFilterNothingOpens(t *testing.T) {
 	})
 }
 
+// Without the record the original proxy_delay would be lost, so it is left.
+func TestWithoutTheFilterTheDelayStays(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		w.addDevice(dev)
+		faults := fakekernel.NewFaults(w.kernel())
+		faults.Fail(fakekernel.Fault{Op: fakekernel.WriteFilter, Err: unix.EOPNOTSUPP})
+		res := apply(t, on(faults, t), state(), dataplane.Quick)
+		if got := w.proxyDelay(dev); got != 800*time.Millisecond {
+			t.Errorf("proxy_delay is %s", got)
+		}
+		held := slices.ContainsFunc(res.Failures, func(f dataplane.Failure) bool {
+			return f.Device == dev && f.Op == "proxy_delay" && errors.Is(f.Err, dataplane.ErrHeldBack)
+		})
+		if !held {
+			t.Errorf("failures: %v", res.Failures)
+		}
+		converge(t, on(w.kernel(), t), state())
+		converge(t, on(w.kernel(), t), dataplane.State{Namespace: namespace})
+		if got := w.proxyDelay(dev); got != 800*time.Millisecond {
+			t.Errorf("proxy_delay after clean-up is %s", got)
+		}
+	})
+}
+
 // The record of the original proxy_delay stays until it is put back.
 func TestCleanUpThatFailsIsFinishedLater(t *testing.T) {
 	worlds(t, func(t *testing.T, w world) {

@@ -1,0 +1,151 @@
+package dataplane
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"neutron-ndp-proxy-agent/dataplane/filter"
+	"neutron-ndp-proxy-agent/dataplane/neigh"
+)
+
+// withdraw is what has to go from a device: answering first.
+func (a *applier) withdraw(ctx context.Context, c DeviceChange) {
+	learned := learned{device: c.Device}
+	defer func() { a.learn(learned) }()
+	off := false
+	if c.Answer == Off {
+		off = a.try(ctx, c.Device, netip.Addr{}, opAnswer, func() error { return a.s.SetProxyNDP(ctx, c.Device, false) })
+		if off {
+			learned.proxyNDP = new(bool)
+		} else {
+			a.hold = !a.lost[c.Device]
+		}
+	}
+	// The device answered before unless this very change lets it.
+	answered := c.Answer == Off || c.Answer == Keep && c.Answers
+	for _, addr := range c.Delete {
+		if a.lost[c.Device] || ctx.Err() != nil {
+			return
+		}
+		e := neigh.Entry{Index: c.Index, Addr: addr}
+		if a.try(ctx, c.Device, addr, opDelete, func() error { return a.s.DeleteNeighbour(ctx, e) }) {
+			learned.removed = append(learned.removed, addr)
+		}
+	}
+	if withdrawn := learned.removed; answered {
+		if off {
+			withdrawn = slices.Concat(withdrawn, c.Kept)
+			slices.SortFunc(withdrawn, netip.Addr.Compare)
+		}
+		a.note(a.res.Withdrawn, c.Device, withdrawn)
+	}
+	if c.Delay != nil && !a.lost[c.Device] {
+		// Without its record in the kernel the original value would be lost.
+		if a.closed && !a.restores(c) {
+			a.fail(c.Device, netip.Addr{}, opDelay, fmt.Errorf("%w: the filter could not be written", ErrHeldBack))
+			return
+		}
+		ok := a.try(ctx, c.Device, netip.Addr{}, opDelay, func() error { return a.s.SetProxyDelay(ctx, c.Index, *c.Delay) })
+		if ok {
+			learned.delay = c.Delay
+		} else {
+			a.hold = a.hold || !a.lost[c.Device]
+		}
+	}
+}
+
+// restores reports whether the change puts back what proxy_delay was.
+func (a *applier) restores(c DeviceChange) bool {
+	final := a.changes.Filter.final()
+	if final == nil {
+		return false
+	}
+	d, stays := final.Device(c.Device)
+	return !stays || d.OriginalDelay == filter.NoDelay
+}
+
+// publish is what is added to a device: answering last.
+func (a *applier) publish(ctx context.Context, c DeviceChange) {
+	if len(c.Set)+len(c.Adopt) == 0 && c.Answer != On {
+		return
+	}
+	if a.closed {
+		a.fail(c.Device, netip.Addr{}, opSet, fmt.Errorf("%w: the filter could not be written", ErrHeldBack))
+		return
+	}
+	learned := learned{device: c.Device}
+	defer func() { a.learn(learned) }()
+	set := func(addrs []netip.Addr, op string) (done []netip.Addr) {
+		for _, addr := range addrs {
+			if a.lost[c.Device] || ctx.Err() != nil {
+				break
+			}
+			e := neigh.Entry{Index: c.Index, Addr: addr, Protocol: a.d.protocol, Flags: neigh.FlagProxy}
+			if a.try(ctx, c.Device, addr, op, func() error { return a.s.SetNeighbour(ctx, e) }) {
+				done = append(done, addr)
+			}
+		}
+		return done
+	}
+	adopted, made := set(c.Adopt, opAdopt), set(c.Set, opSet)
+	learned.added = slices.Concat(adopted, made)
+	if a.lost[c.Device] || ctx.Err() != nil {
+		return
+	}
+	switch {
+	case c.Answer == On:
+		if !a.try(ctx, c.Device, netip.Addr{}, opAnswer, func() error { return a.s.SetProxyNDP(ctx, c.Device, true) }) {
+			return
+		}
+		on := true
+		learned.proxyNDP = &on
+		all := slices.Concat(c.Kept, adopted, made)
+		slices.SortFunc(all, netip.Addr.Compare)
+		a.note(a.res.Answerable, c.Device, all)
+	case c.Answers:
+		a.note(a.res.Answerable, c.Device, made)
+	}
+}
+
+func (a *applier) note(into map[string][]netip.Addr, device string, addrs []netip.Addr) {
+	if len(addrs) > 0 {
+		into[device] = addrs
+	}
+}
+
+// learned is what was written to a device.
+type learned struct {
+	device         string
+	added, removed []netip.Addr
+	proxyNDP       *bool
+	delay          *time.Duration
+}
+
+func (a *applier) learn(l learned) {
+	index := 0
+	for _, c := range a.changes.Devices {
+		if c.Device == l.device {
+			index = c.Index
+		}
+	}
+	a.d.memory.learn(a.changes.Namespace, a.changes.ID, func(b *Baseline) {
+		d := b.Devices[l.device]
+		if d.Index != index {
+			d = BaselineDevice{
+				Index: index, ProxyDelay: filter.NoDelay,
+				Managed: d.Managed, OriginalDelay: d.OriginalDelay,
+			}
+		}
+		d.Marked = replaced(d.Marked, l.removed, l.added)
+		if l.proxyNDP != nil {
+			d.ProxyNDP = *l.proxyNDP
+		}
+		if l.delay != nil {
+			d.ProxyDelay = *l.delay
+		}
+		b.Devices[l.device] = d
+	})
+}
