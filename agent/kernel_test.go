@@ -1,0 +1,174 @@
+package agent_test
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"neutron-ndp-proxy-agent/agent/inventory"
+	"neutron-ndp-proxy-agent/dataplane"
+	"neutron-ndp-proxy-agent/test/nettest"
+)
+
+// The neighbours hold the old link-layer address until they are told.
+func TestANewLinkLayerAddressIsAnnounced(t *testing.T) {
+	p := nettest.NewTopology(t)
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{})
+	d.awaitReady(t)
+	nettest.Eventually(t, time.Second, "the first announcement", func() bool { return len(d.owed.on("router")) == 1 })
+	for n := range 2 {
+		p.Router.IP("link", "set", nettest.External, "address", fmt.Sprintf("02:00:00:00:be:0%d", n))
+		nettest.Eventually(t, 2*time.Second, "another announcement", func() bool { return len(d.owed.on("router")) == n+2 })
+	}
+}
+
+// What others left is said once and left alone.
+func TestStrangersAreNamed(t *testing.T) {
+	p := nettest.NewTopology(t)
+	p.Router.IP("-6", "neigh", "add", "proxy", "2001:db8:0:2::99", "dev", nettest.External)
+	p.Router.Sysctl("net/ipv6/conf/all/proxy_ndp", "1")
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{audit: 50 * time.Millisecond})
+	d.awaitReady(t)
+	time.Sleep(200 * time.Millisecond)
+	said := d.logs.FilterMessageSnippet("left alone").All()
+	if len(said) != 1 {
+		t.Fatalf("said %d times", len(said))
+	}
+	what, _ := said[0].ContextMap()["what"].(string)
+	if !strings.Contains(what, "2001:db8:0:2::99") || !strings.Contains(what, "all.proxy_ndp") {
+		t.Errorf("said %q", what)
+	}
+	if !strings.Contains(entries(p), "2001:db8:0:2::99") {
+		t.Error("the stranger's entry was removed")
+	}
+}
+
+// One namespace under two names is not a leftover of itself.
+func TestASecondNameOfANamespace(t *testing.T) {
+	p := nettest.NewTopology(t)
+	p.OnLink()
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{audit: 50 * time.Millisecond})
+	d.awaitReady(t)
+	alias := filepath.Join(p.Dir, "debug")
+	if err := os.WriteFile(alias, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(filepath.Join(p.Dir, "router"), alias, "none", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(400 * time.Millisecond) // several sweeps
+	if n := d.logs.FilterMessage("withdrawn").Len(); n != 0 {
+		t.Errorf("withdrawn %d times under the other name", n)
+	}
+	p.Upstream.Reaches(p.InstanceAddr, time.Second)
+}
+
+// A namespace outside of the source's scope belongs to somebody else, who may
+// be a daemon of this program.
+func TestOtherNamespacesAreLeftAlone(t *testing.T) {
+	p := nettest.NewTopology(t)
+	first := start(t, p.Dir, world(p, p.InstanceAddr), settings{})
+	first.awaitReady(t)
+	first.stop()
+	d := start(t, p.Dir, inventory.Snapshot{}, settings{scope: func(string) bool { return false }, audit: 50 * time.Millisecond})
+	d.awaitReady(t)
+	time.Sleep(300 * time.Millisecond)
+	if !strings.Contains(entries(p), p.InstanceAddr.String()) {
+		t.Error("an entry of another daemon was removed")
+	}
+}
+
+func TestDriftIsRepairedByTheAudit(t *testing.T) {
+	p := nettest.NewTopology(t)
+	p.OnLink()
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{audit: 100 * time.Millisecond})
+	d.awaitReady(t)
+	p.Router.IP("-6", "neigh", "del", "proxy", p.InstanceAddr.String(), "dev", nettest.External)
+	nettest.Eventually(t, 2*time.Second, "the entry to come back", func() bool { return strings.Contains(entries(p), p.InstanceAddr.String()) })
+	p.Router.Run("nft", "delete", "table", "ip6", dataplane.DefaultTable)
+	nettest.Eventually(t, 2*time.Second, "the table to come back", func() bool { return strings.Contains(tables(p), dataplane.DefaultTable) })
+	p.Router.Run("nft", "add", "element", "ip6", dataplane.DefaultTable, "published-qg-1", "{ 2001:db8:0:2::99 }")
+	nettest.Eventually(t, 2*time.Second, "the stranger to leave the set", func() bool {
+		return !strings.Contains(p.Router.Run("nft", "list", "ruleset"), "2001:db8:0:2::99")
+	})
+	for _, kind := range []dataplane.Kind{dataplane.KindEntry, dataplane.KindFilter} {
+		nettest.Eventually(t, 2*time.Second, "words about drift of kind "+string(kind), func() bool {
+			return d.logs.FilterMessageSnippet("drift repaired").FilterField(zap.String("kind", string(kind))).Len() > 0
+		})
+	}
+	p.Upstream.Reaches(p.InstanceAddr, time.Second)
+}
+
+// Kernel events, not audits: the audit is an hour away.
+func TestFollowsTheKernel(t *testing.T) {
+	p := nettest.NewTopology(t)
+	p.OnLink()
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{})
+	d.awaitReady(t)
+	device := p.Router
+	proxyNDP := func() string { return device.ReadSysctl("net/ipv6/conf/" + nettest.External + "/proxy_ndp") }
+
+	device.IP("addr", "del", p.GatewayAddr.String()+"/64", "dev", nettest.External)
+	nettest.Eventually(t, 2*time.Second, "silence without the gateway's address", func() bool { return proxyNDP() == "0" })
+	if got := d.Totals(); got.Pending != 1 {
+		nettest.Eventually(t, time.Second, "one pending proxy", func() bool { return d.Totals().Pending == 1 })
+	}
+	device.AddAddr(nettest.External, p.GatewayAddr.String()+"/64")
+	nettest.Eventually(t, 2*time.Second, "answers with it", func() bool { return proxyNDP() == "1" })
+
+	device.IP("link", "set", nettest.External, "down")
+	nettest.Eventually(t, 2*time.Second, "the kernel to drop the entries", func() bool { return proxyNDP() == "0" })
+	device.IP("link", "set", nettest.External, "up")
+	device.AddAddr(nettest.External, p.GatewayAddr.String()+"/64")
+	nettest.Eventually(t, 5*time.Second, "entry and answer after link down and up", func() bool {
+		return strings.Contains(entries(p), p.InstanceAddr.String()) && proxyNDP() == "1"
+	})
+	device.Sysctl("net/ipv6/conf/"+nettest.External+"/proxy_ndp", "0")
+	nettest.Eventually(t, 2*time.Second, "a sysctl changed by hand to be set right", func() bool { return proxyNDP() == "1" })
+	p.Upstream.Reaches(p.InstanceAddr, 5*time.Second)
+}
+
+// The L3 agent makes namespaces in its own time, removes them, and makes them
+// again under the same name.
+func TestNamespacesComeAndGo(t *testing.T) {
+	l := nettest.New(t)
+	gateway, instance := netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("2001:db8:0:1::5")
+	d := start(t, l.Dir, inventory.Snapshot{
+		Routers: []inventory.Router{{ID: "r1", Enabled: true,
+			External: []inventory.Attachment{{Namespace: "late", Device: nettest.External, Addrs: []netip.Addr{gateway}}},
+			Subnets:  []inventory.Subnet{{Prefix: netip.MustParsePrefix("2001:db8:0:1::/64")}}}},
+		Proxies: []inventory.Proxy{{ID: "p", RouterID: "r1", Addr: instance}},
+	}, settings{})
+	d.awaitReady(t)
+	if got := d.Totals(); got.Pending != 1 || got.Failed != 0 {
+		t.Errorf("totals without the namespace: %+v", got)
+	}
+	peer := l.Namespace("peer")
+	for round := range 3 {
+		ns := l.Namespace("late")
+		ns.Sysctl("net/ipv6/conf/all/forwarding", "1")
+		ns.Sysctl("net/ipv6/conf/default/forwarding", "1")
+		l.Veth(ns, nettest.External, peer, fmt.Sprintf("eth%d", round))
+		ns.AddAddr(nettest.External, gateway.String()+"/64")
+		nettest.Eventually(t, 5*time.Second, "the address to be answered for", func() bool {
+			return strings.Contains(ns.IP("-6", "neigh", "show", "proxy"), instance.String()) &&
+				ns.ReadSysctl("net/ipv6/conf/"+nettest.External+"/proxy_ndp") == "1"
+		})
+		nettest.Eventually(t, time.Second, "an announcement", func() bool { return len(d.owed.on("late")) == 1 })
+		if got := d.Totals(); got.Pending != 0 {
+			nettest.Eventually(t, time.Second, "nothing pending", func() bool { return d.Totals().Pending == 0 })
+		}
+		l.Delete(ns)
+		nettest.Eventually(t, 5*time.Second, "the loss to be noticed", func() bool { return d.Totals().Pending == 1 && len(d.owed.on("late")) == 0 })
+	}
+	if n := d.logs.FilterMessageSnippet("can't be made").Len(); n != 0 {
+		t.Errorf("what is normal was called an error %d times: %v", n, d.logs.All())
+	}
+}

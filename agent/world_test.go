@@ -1,0 +1,179 @@
+package agent_test
+
+import (
+	stdcmp "cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"neutron-ndp-proxy-agent/agent"
+	"neutron-ndp-proxy-agent/agent/inventory"
+	"neutron-ndp-proxy-agent/dataplane"
+	"neutron-ndp-proxy-agent/ndsend/announcer"
+	"neutron-ndp-proxy-agent/test/nettest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// source gives one snapshot at the start and then does what the test says.
+type source struct {
+	inv   *inventory.Inventory
+	first inventory.Snapshot
+	when  chan struct{} // nil: at once
+}
+
+func (s source) Run(ctx context.Context) error {
+	select {
+	case <-s.start():
+		s.inv.Replace(s.first)
+	case <-ctx.Done():
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func (s source) start() chan struct{} {
+	if s.when != nil {
+		return s.when
+	}
+	now := make(chan struct{})
+	close(now)
+	return now
+}
+
+// owed records what was to be announced.
+type owed struct {
+	mu    sync.Mutex
+	addrs map[announcer.Target][]netip.Addr
+}
+
+func (o *owed) Owe(t announcer.Target, addrs ...netip.Addr) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.addrs[t] = append(o.addrs[t], addrs...)
+}
+
+func (o *owed) Retain(t announcer.Target, addrs ...netip.Addr) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.addrs[t] = slices.DeleteFunc(o.addrs[t], func(a netip.Addr) bool { return !slices.Contains(addrs, a) })
+}
+
+func (o *owed) Drop(t announcer.Target) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.addrs, t)
+}
+
+func (o *owed) Kick(announcer.Target) {}
+
+func (o *owed) on(ns string) []netip.Addr {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.addrs[announcer.Target{Namespace: ns, Device: nettest.External}])
+}
+
+// daemon is an agent on a real kernel.
+type daemon struct {
+	*agent.Agent
+	owed *owed
+	logs *observer.ObservedLogs
+	stop func()
+}
+
+// troubled fails the first looks.
+type troubled struct {
+	agent.Dataplane
+	looks atomic.Int32
+	fails int32
+	with  syscall.Errno
+}
+
+func (k *troubled) Observe(ctx context.Context, ns string, depth dataplane.Depth) (dataplane.Observation, error) {
+	if k.looks.Add(1) <= k.fails {
+		return dataplane.Observation{}, fmt.Errorf("namespace %s: %w", ns, stdcmp.Or(k.with, syscall.EINTR))
+	}
+	return k.Dataplane.Observe(ctx, ns, depth)
+}
+
+type settings struct {
+	scope  func(string) bool
+	audit  time.Duration
+	when   chan struct{}
+	kernel agent.Dataplane
+}
+
+func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daemon {
+	t.Helper()
+	core, logs := observer.New(zap.InfoLevel)
+	log := zap.New(core)
+	kernel := dataplane.New(dataplane.Options{NetnsDir: dir, Logger: log})
+	if s.kernel == nil {
+		s.kernel = kernel
+	}
+	if s.audit == 0 {
+		s.audit = time.Hour
+	}
+	if s.scope == nil {
+		s.scope = func(string) bool { return true }
+	}
+	d := &daemon{owed: &owed{addrs: map[announcer.Target][]netip.Addr{}}, logs: logs}
+	d.Agent = agent.New(agent.Options{
+		Scope: s.scope, Dataplane: s.kernel, Announcer: d.owed, Log: log,
+		Watcher: kernel.NewWatcher(dataplane.WatchOptions{Rescan: 500 * time.Millisecond}),
+		Workers: 2, Audit: s.audit, RetryMin: 10 * time.Millisecond, RetryMax: time.Second,
+		Jitter: func() float64 { return 0.5 },
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx, source{inv: d.Inventory(), first: first, when: s.when}) }()
+	d.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the agent ended with %v", err)
+		}
+	})
+	t.Cleanup(d.stop)
+	return d
+}
+
+func (d *daemon) awaitReady(t *testing.T) {
+	t.Helper()
+	select {
+	case <-d.Ready():
+	case <-time.After(10 * time.Second):
+		t.Fatal("not ready within 10 s")
+	}
+}
+
+// world is the topology and what Neutron would say of it.
+func world(p *nettest.Topology, published ...netip.Addr) inventory.Snapshot {
+	s := inventory.Snapshot{Routers: []inventory.Router{{
+		ID: "r1", Enabled: true,
+		External: []inventory.Attachment{{Namespace: "router", Device: nettest.External, Addrs: []netip.Addr{p.GatewayAddr}}},
+		Subnets:  []inventory.Subnet{{Prefix: p.InternalNet, RouterAddrs: []netip.Addr{p.InternalAddr}}},
+	}}}
+	for _, a := range published {
+		s.Proxies = append(s.Proxies, inventory.Proxy{ID: "p-" + a.String(), RouterID: "r1", Addr: a})
+	}
+	return s
+}
+
+func entries(p *nettest.Topology) string {
+	return strings.TrimSpace(p.Router.Run("ip", "-6", "neigh", "show", "proxy"))
+}
+
+func tables(p *nettest.Topology) string {
+	return strings.TrimSpace(p.Router.Run("nft", "list", "tables"))
+}
