@@ -16,6 +16,9 @@ import (
 type Message struct {
 	Exchange, Key string
 	Body          []byte
+	// Make, if not nil, makes the body when the message is about to leave, which
+	// may be long after Publish was called. It may be called more than once.
+	Make func() ([]byte, error)
 	// Mandatory asks the broker to give the message back if no queue takes it
 	// (ErrUnroutable).
 	Mandatory bool
@@ -40,6 +43,7 @@ func newPublisher(s *session) (*publisher, error) {
 		return nil, err
 	}
 	if err := s.do("confirm.select", func() error { return ch.Confirm(false) }); err != nil {
+		s.closeChannel(ch)
 		return nil, err
 	}
 	p := &publisher{s: s, ch: ch, turn: make(chan struct{}, 1),
@@ -86,6 +90,12 @@ func (p *publisher) publish(ctx context.Context, m Message) error {
 		// exchange that does not exist.
 		if err := p.reopen(); err != nil {
 			return err
+		}
+	}
+	if m.Make != nil {
+		var err error
+		if m.Body, err = m.Make(); err != nil {
+			return fmt.Errorf("publish to %q: %w", m.Exchange, err)
 		}
 	}
 	dc, err := p.send(m)

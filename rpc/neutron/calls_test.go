@@ -22,6 +22,7 @@ type server struct {
 	t      *testing.T
 	subs   []amqp.Subscription
 	answer func(r *oslo.Request) (any, error)
+	late   func() // called before a late body is made
 	calls  []*oslo.Request
 	sent   []amqp.Message
 }
@@ -29,6 +30,15 @@ type server struct {
 func (s *server) Subscribe(sub amqp.Subscription) { s.subs = append(s.subs, sub) }
 
 func (s *server) Publish(_ context.Context, m amqp.Message) error {
+	if m.Make != nil {
+		if s.late != nil {
+			s.late()
+		}
+		var err error
+		if m.Body, err = m.Make(); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 	r, err := oslo.DecodeRequest(m.Body)
 	if err != nil {
 		s.t.Fatal(err)
@@ -193,6 +203,20 @@ func TestReportState(t *testing.T) {
 		`"configurations":{},"agent_type":"NDP proxy agent"}},"time":"2026-01-02T02:04:05.000000"}`
 	if string(args) != want || len(s.calls) != 0 {
 		t.Errorf("got  %s\nwant %s", args, want)
+	}
+}
+
+// A report that waited for a connection tells the time at which it left.
+func TestReportTellsWhenItLeft(t *testing.T) {
+	now := someTime
+	s, client := newTestClient(t, Config{Now: func() time.Time { return now }}, func(*oslo.Request) (any, error) { return ReportAlive, nil })
+	s.late = func() { now = now.Add(50 * time.Second) }
+	if _, err := client.ReportState(context.Background(), AgentState{}); err != nil {
+		t.Fatal(err)
+	}
+	var a reportArgs
+	if err := json.Unmarshal(s.calls[0].Args, &a); err != nil || a.Time != "2026-11-22T17:41:55.576216" {
+		t.Errorf("time %q, %v", a.Time, err)
 	}
 }
 

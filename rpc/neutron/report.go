@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"neutron-ndp-proxy-agent/rpc/amqp"
+	"neutron-ndp-proxy-agent/rpc/oslo"
 )
 
 type reportArgs struct {
@@ -32,10 +33,13 @@ const reportTime = "2006-01-02T15:04:05.000000"
 
 // ReportState tells the server that this agent is alive (report_state,
 // q-reports-plugin 1.2). It returns one of [ReportNew], [ReportAlive],
-// [ReportRevived] and [ReportIgnored].
+// [ReportRevived] and [ReportIgnored]. The report tells the time at which it
+// leaves: while it waits for a broker it does not age, as one does that the
+// server takes for older than its own start.
 func (c *Client) ReportState(ctx context.Context, s AgentState) (string, error) {
 	var answer string
-	err := c.rpc.Call(ctx, topicReports, "1.2", "report_state", c.reportArgs(s), &answer)
+	err := c.rpc.Call(ctx, topicReports, "1.2", "report_state",
+		oslo.Late(func() any { return c.reportArgs(s) }), &answer)
 	if err != nil {
 		return "", err
 	}

@@ -78,6 +78,10 @@ func NewClient(b Broker, cfg Config) *Client {
 // reply queue that are no replies.
 func (c *Client) Stats() (stray, garbled uint64) { return c.stray.Load(), c.garbled.Load() }
 
+// Late are arguments that are made when the message is about to leave the
+// process, such as one that tells the time.
+type Late func() any
+
 // Call asks the server of a topic and decodes the answer into result (nil: it
 // is not looked at). A null answer leaves result alone.
 //
@@ -85,14 +89,10 @@ func (c *Client) Stats() (stray, garbled uint64) { return c.stray.Load(), c.garb
 // [amqp.Conn.Publish], and that of ctx if it was cancelled.
 func (c *Client) Call(ctx context.Context, topic, version, method string, args, result any) error {
 	what := method + " on " + topic
-	raw, err := encode(args)
-	if err != nil {
-		return fmt.Errorf("call %s: encode arguments: %w", what, err)
-	}
 	parent, budget := ctx, c.budget(ctx)
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	answer, err := c.call(ctx, topic, version, method, raw)
+	answer, err := c.call(ctx, topic, version, method, args)
 	if err != nil {
 		if parent.Err() != nil && errors.Is(parent.Err(), context.Canceled) {
 			return fmt.Errorf("call %s: %w", what, parent.Err())
@@ -120,10 +120,10 @@ func (c *Client) budget(ctx context.Context) string {
 	return fmt.Sprintf("within %v", c.cfg.Timeout)
 }
 
-func (c *Client) call(ctx context.Context, topic, version, method string, args json.RawMessage) (json.RawMessage, error) {
+func (c *Client) call(ctx context.Context, topic, version, method string, args any) (json.RawMessage, error) {
 	id := newID()
-	body, err := seal(outgoingCall{
-		outgoing: c.outgoing(method, version, args), MsgID: id, ReplyQ: c.reply,
+	m, err := message(args, func(raw json.RawMessage) ([]byte, error) {
+		return seal(outgoingCall{outgoing: c.outgoing(method, version, raw), MsgID: id, ReplyQ: c.reply})
 	})
 	if err != nil {
 		return nil, err
@@ -141,9 +141,8 @@ func (c *Client) call(ctx context.Context, topic, version, method string, args j
 	// Rounding to the clock's noise keeps "60000" on the wire for 60 s.
 	deadline, _ := ctx.Deadline()
 	expiration := time.Until(deadline).Round(5 * time.Millisecond)
-	sent := c.broker.Publish(ctx, amqp.Message{
-		Exchange: c.cfg.Exchange, Key: topic, Body: body, Mandatory: true, Expiration: max(expiration, time.Millisecond),
-	})
+	m.Exchange, m.Key, m.Mandatory, m.Expiration = c.cfg.Exchange, topic, true, max(expiration, time.Millisecond)
+	sent := c.broker.Publish(ctx, m)
 	// A message that is not confirmed may still be answered.
 	if sent != nil && !errors.Is(sent, amqp.ErrUnconfirmed) {
 		return nil, sent
@@ -162,20 +161,36 @@ func (c *Client) call(ctx context.Context, topic, version, method string, args j
 // Cast sends a message that is not answered.
 func (c *Client) Cast(ctx context.Context, topic, version, method string, args any) error {
 	what := method + " on " + topic
-	raw, err := encode(args)
-	if err != nil {
-		return fmt.Errorf("cast %s: encode arguments: %w", what, err)
-	}
-	body, err := seal(c.outgoing(method, version, raw))
+	m, err := message(args, func(raw json.RawMessage) ([]byte, error) {
+		return seal(c.outgoing(method, version, raw))
+	})
 	if err != nil {
 		return fmt.Errorf("cast %s: %w", what, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	if err := c.broker.Publish(ctx, amqp.Message{Exchange: c.cfg.Exchange, Key: topic, Body: body, Mandatory: true}); err != nil {
+	m.Exchange, m.Key, m.Mandatory = c.cfg.Exchange, topic, true
+	if err := c.broker.Publish(ctx, m); err != nil {
 		return fmt.Errorf("cast %s: %w", what, err)
 	}
 	return nil
+}
+
+// message prepares a message whose body finish makes of the encoded arguments:
+// now, or as late as the arguments are made.
+func message(args any, finish func(json.RawMessage) ([]byte, error)) (amqp.Message, error) {
+	encoded := func(args any) ([]byte, error) {
+		raw, err := encode(args)
+		if err != nil {
+			return nil, fmt.Errorf("encode arguments: %w", err)
+		}
+		return finish(raw)
+	}
+	if late, ok := args.(Late); ok {
+		return amqp.Message{Make: func() ([]byte, error) { return encoded(late()) }}, nil
+	}
+	body, err := encoded(args)
+	return amqp.Message{Body: body}, err
 }
 
 func (c *Client) outgoing(method, version string, args json.RawMessage) outgoing {
