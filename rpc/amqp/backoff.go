@@ -63,6 +63,19 @@ func (s *schedule) wait() time.Duration {
 // endpoint.
 func (s *schedule) succeeded() { s.rounds = 0 }
 
+// afterLoss is how long to wait before the first attempt after a lost
+// connection, where the schedule wants wait: the clients of one broker must not
+// all come back at once.
+func (c Config) afterLoss(wait time.Duration) time.Duration {
+	switch {
+	case c.ReconnectDelay > 0 || c.ReconnectSplay > 0:
+		return max(wait, c.ReconnectDelay+time.Duration(c.Rand()*float64(c.ReconnectSplay)))
+	case wait == 0:
+		return time.Duration(c.Rand() * float64(min(c.Retry.Interval, time.Second)))
+	}
+	return wait
+}
+
 // spread moves d by up to a fifth either way.
 func spread(d time.Duration, r float64) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*r))

@@ -60,6 +60,27 @@ func TestScheduleShuffles(t *testing.T) {
 	}
 }
 
+// What the operator wants after a loss adds no wait to a longer one.
+func TestAfterLoss(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct{ delay, splay, interval, wait, want time.Duration }{
+		{0, 0, 400 * ms, 0, 200 * ms},
+		{0, 0, 10 * time.Second, 0, 500 * ms},
+		{0, 0, 400 * ms, 70 * ms, 70 * ms},
+		{3 * time.Second, 0, time.Second, 0, 3 * time.Second},
+		{0, 2 * time.Second, time.Second, 0, time.Second},
+		{3 * time.Second, 2 * time.Second, time.Second, 0, 4 * time.Second},
+		{3 * time.Second, 2 * time.Second, time.Second, time.Second, 4 * time.Second},
+		{3 * time.Second, 0, time.Second, 5 * time.Second, 5 * time.Second},
+		{-time.Second, -time.Second, 400 * ms, 0, 200 * ms},
+	} {
+		cfg := Config{ReconnectDelay: c.delay, ReconnectSplay: c.splay, Retry: Retry{Interval: c.interval}, Rand: half}.withDefaults()
+		if got := cfg.afterLoss(c.wait); got != c.want {
+			t.Errorf("delay %v, splay %v, interval %v, scheduled %v: %v, want %v", c.delay, c.splay, c.interval, c.wait, got, c.want)
+		}
+	}
+}
+
 func TestSpread(t *testing.T) {
 	for r, want := range map[float64]time.Duration{0: 8 * time.Second, 0.5: 10 * time.Second, 1: 12 * time.Second} {
 		if got := spread(10*time.Second, r); got != want {

@@ -94,6 +94,12 @@ type Config struct {
 	Heartbeat time.Duration
 	// Retry is the back-off between rounds of connection attempts.
 	Retry Retry
+	// ReconnectDelay is waited before the first attempt after a lost connection,
+	// and a random part of ReconnectSplay on top (kombu_reconnect_delay,
+	// kombu_reconnect_splay), so that the clients of a broker do not all come
+	// back at once. With neither, it is a random part of Retry.Interval, at most
+	// a second.
+	ReconnectDelay, ReconnectSplay time.Duration
 	// Failover is the order of attempts; default RoundRobin.
 	Failover Strategy
 	// Login is the SASL mechanism; default AMQPlain.
@@ -140,6 +146,7 @@ func (c Config) withDefaults() Config {
 	if c.Retry.Max <= 0 {
 		c.Retry.Max = defaultRetry.Max
 	}
+	c.ReconnectDelay, c.ReconnectSplay = max(c.ReconnectDelay, 0), max(c.ReconnectSplay, 0)
 	if c.Failover == "" {
 		c.Failover = RoundRobin
 	}

@@ -81,9 +81,8 @@ func (c *Conn) Run(ctx context.Context) error {
 	said := map[string]string{} // by endpoint: the failure that was logged last
 	for failed, lost := 0, false; ; {
 		e, wait := sched.next()
-		if lost && wait == 0 {
-			// The clients of one broker must not all come back at once.
-			wait = time.Duration(c.cfg.Rand() * float64(min(c.cfg.Retry.Interval, time.Second)))
+		if lost {
+			wait = c.cfg.afterLoss(wait)
 		}
 		lost = false
 		if !sleep(ctx, wait) {

@@ -39,6 +39,59 @@ func TestPublish(t *testing.T) {
 	}
 }
 
+// A late body is made when there is a connection to send it on.
+func TestLateBody(t *testing.T) {
+	c, err := amqp.New(config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	made, sent := make(chan time.Time, 1), make(chan error, 1)
+	go func() {
+		sent <- c.Publish(ctx, amqp.Message{Key: "nobody", Mandatory: true, Make: func() ([]byte, error) {
+			made <- time.Now()
+			return []byte("late"), nil
+		}})
+	}()
+	time.Sleep(200 * time.Millisecond)
+	began := time.Now()
+	runConn(t, c)
+	if err := <-sent; !errors.Is(err, amqp.ErrUnroutable) {
+		t.Errorf("publish: %v, want the broker's return of this very body", err)
+	}
+	if at := <-made; at.Before(began) {
+		t.Errorf("made %v before there was a connection", began.Sub(at))
+	}
+	why := errors.New("no body")
+	if err := c.Publish(ctx, amqp.Message{Key: "nobody", Make: func() ([]byte, error) { return nil, why }}); !errors.Is(err, why) {
+		t.Errorf("publish: %v, want %v", err, why)
+	}
+	if err := publish(c, 5*time.Second, "", "nobody", "x"); !errors.Is(err, amqp.ErrUnroutable) {
+		t.Errorf("and after that: %v", err)
+	}
+}
+
+// The operator's delay and splay are waited after each loss.
+func TestReconnectDelay(t *testing.T) {
+	cfg := config(t)
+	proxy := broker.NewProxy(t)
+	cfg.Hosts[0].Port = proxy.Port
+	cfg.ReconnectDelay, cfg.ReconnectSplay, cfg.Rand = 700*time.Millisecond, time.Second, func() float64 { return 0.5 }
+	b := &box{queue: "mine"}
+	c := run(t, cfg, b.sub())
+	b.waitUp(t, 1)
+	for i := range 2 {
+		began, attempts := time.Now(), c.Status().Attempts
+		proxy.Cut()
+		eventually(t, "an attempt", func() bool { return c.Status().Attempts > attempts })
+		if d := time.Since(began); d < 1200*time.Millisecond {
+			t.Errorf("the attempt after loss %d came after %v", i+1, d)
+		}
+		b.waitUp(t, i+2)
+	}
+}
+
 // The broker may go away in an orderly way, be killed, close us, or cut the
 // wire: each time we are told, come back, set everything up and are told again.
 func TestReconnect(t *testing.T) {
