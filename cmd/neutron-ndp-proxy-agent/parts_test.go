@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -60,5 +61,8 @@ rabbit_quorum_max_memory_bytes = 5
 				t.Errorf("%s%s is filled in by no option", prefix, n)
 			}
 		}
+	}
+	if b := got.Broker; b.ReconnectDelay != 1500*time.Millisecond || b.ReconnectSplay != 2500*time.Millisecond {
+		t.Errorf("reconnect delay %v, splay %v", b.ReconnectDelay, b.ReconnectSplay)
 	}
 }
