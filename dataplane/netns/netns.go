@@ -56,10 +56,14 @@ func Open(dir, name string) (*Handle, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	file, err := os.Open(filepath.Join(dir, name))
+	path := filepath.Join(dir, name)
+	file, err := os.Open(path)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("namespace %s: %w", name, ErrGone)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			err = ErrGone
+		case errors.Is(err, fs.ErrPermission) && !bound(path):
+			err = ErrNotReady
 		}
 		return nil, fmt.Errorf("namespace %s: %w", name, err)
 	}
@@ -119,6 +123,15 @@ func checkName(name string) error {
 		return fmt.Errorf("%w: %q", ErrName, name)
 	}
 	return nil
+}
+
+// bound reports whether a namespace is mounted on the path, without opening it:
+// `ip netns add` makes the file with mode 000, which only root's
+// CAP_DAC_OVERRIDE opens; a namespace that is mounted on it anybody may open.
+// What cannot be told counts as bound, so that the first error is shown.
+func bound(path string) bool {
+	var sfs unix.Statfs_t
+	return unix.Statfs(path, &sfs) != nil || sfs.Type == unix.NSFS_MAGIC
 }
 
 // identify tells a bound network namespace from a plain file and from a

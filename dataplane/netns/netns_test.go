@@ -143,6 +143,47 @@ func TestGoneAndHalfMade(t *testing.T) {
 	}
 }
 
+// A daemon that is not root cannot open a file of mode 000, as `ip netns add`
+// makes it before it mounts: that is half made, and no matter of permission.
+func TestHalfMadeWithoutRoot(t *testing.T) {
+	l := nettest.New(t)
+	path := filepath.Join(l.Dir, "half")
+	if err := os.WriteFile(path, nil, 0o000); err != nil {
+		t.Fatal(err)
+	}
+	if err := unprivileged(func() error { _, err := netns.Open(l.Dir, "half"); return err }); !errors.Is(err, netns.ErrNotReady) {
+		t.Errorf("half made: %v", err)
+	}
+	if err := l.Bind("half"); err != nil {
+		t.Fatal(err)
+	}
+	if err := unprivileged(func() error { _, err := netns.Identify(l.Dir, "half"); return err }); err != nil {
+		t.Errorf("bound: %v", err)
+	}
+}
+
+// unprivileged runs fn on a thread without capabilities, which is then thrown
+// away.
+func unprivileged(fn func() error) error {
+	result := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == os.Getpid() { // it must not end
+			defer runtime.UnlockOSThread()
+			result <- unprivileged(fn)
+			return
+		}
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var none [2]unix.CapUserData
+		if err := unix.Capset(&header, &none[0]); err != nil {
+			result <- err
+			return
+		}
+		result <- fn()
+	}()
+	return <-result
+}
+
 func TestNamespaceOfAnotherKind(t *testing.T) {
 	nettest.RequireRoot(t)
 	dir := t.TempDir()
