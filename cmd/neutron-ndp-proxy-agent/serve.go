@@ -77,42 +77,66 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, hup hangups
 		Jitter:    rand.Float64,
 	})
 
+	feed := newFileFeed
+	if cfg.NDPProxy.Source == config.SourceNeutron {
+		feed = newNeutronFeed
+	}
+	f, err := feed(cfg, loop, log)
+	if err != nil {
+		return err
+	}
 	stop := ctx
 	g, ctx := errgroup.WithContext(ctx)
-	if cfg.NDPProxy.Source == config.SourceFile {
-		source := filesource.New(filesource.Options{
+	for _, run := range f.beside {
+		g.Go(func() error { return run(ctx) })
+	}
+	g.Go(func() error { return loop.Run(ctx, f.source) })
+	g.Go(func() error { return tellSystemd(ctx, loop, log) })
+	g.Go(func() error {
+		return obeyHangup(ctx, log, hup, func() { loop.LookAgain(); f.resync() })
+	})
+	if err := g.Wait(); stop.Err() == nil || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil // we were asked to stop
+}
+
+// feed is a source and what runs beside it.
+type feed struct {
+	source agent.Source
+	beside []func(ctx context.Context) error
+	resync func() // asks the source for everything again
+}
+
+func newFileFeed(cfg *config.Config, loop *agent.Agent, log *zap.Logger) (feed, error) {
+	return feed{
+		source: filesource.New(filesource.Options{
 			Path: cfg.NDPProxy.SourceFile, Inventory: loop.Inventory(), Log: log,
 			Rescan: fileRescan, Settle: fileSettle,
-		})
-		g.Go(func() error { return loop.Run(ctx, source) })
-	} else {
-		client, err := newClient(cfg, log)
-		if err != nil {
-			return err
-		}
-		source := neutronsource.New(neutronsource.Options{
-			Server: client, Inventory: loop.Inventory(), Log: log,
-			Audit: cfg.NDPProxy.AuditInterval, AuditRouters: cfg.NDPProxy.SyncChunkSize,
-			FullSync: cfg.NDPProxy.FullSyncInterval,
-			RetryMin: serverMin, RetryMax: longestRetry(cfg.NDPProxy.AuditInterval), Jitter: rand.Float64,
-		})
-		g.Go(func() error { return client.Run(ctx) })
-		g.Go(func() error { return loop.Run(ctx, source) })
-		if cfg.ReportInterval > 0 { // 0: never, as with Neutron's agents
-			reporter := statereport.New(statereport.Options{
-				Server: client, Interval: cfg.ReportInterval, Timeout: min(cfg.RPCResponseTimeout, cfg.ReportInterval),
-				AgentMode: cfg.AgentMode, Totals: loop.Totals, InSync: loop.Ready(), Log: log,
-			})
-			g.Go(func() error { return reporter.Run(ctx) })
-		}
+		}),
+		resync: func() {}, // the file is read whenever it changes
+	}, nil
+}
+
+func newNeutronFeed(cfg *config.Config, loop *agent.Agent, log *zap.Logger) (feed, error) {
+	client, err := newClient(cfg, log)
+	if err != nil {
+		return feed{}, err
 	}
-	g.Go(func() error { return tellSystemd(ctx, loop, log) })
-	g.Go(func() error { return obeyHangup(ctx, loop, log, hup) })
-	err := g.Wait()
-	if stop.Err() != nil && errors.Is(err, context.Canceled) {
-		return nil // we were asked to stop
+	source := neutronsource.New(neutronsource.Options{
+		Server: client, Inventory: loop.Inventory(), Log: log,
+		Audit: cfg.NDPProxy.AuditInterval, AuditRouters: cfg.NDPProxy.SyncChunkSize,
+		FullSync: cfg.NDPProxy.FullSyncInterval,
+		RetryMin: serverMin, RetryMax: longestRetry(cfg.NDPProxy.AuditInterval), Jitter: rand.Float64,
+	})
+	f := feed{source: source, beside: []func(context.Context) error{client.Run}, resync: source.Resync}
+	if cfg.ReportInterval > 0 { // 0: never, as with Neutron's agents
+		f.beside = append(f.beside, statereport.New(statereport.Options{
+			Server: client, Interval: cfg.ReportInterval, Timeout: min(cfg.RPCResponseTimeout, cfg.ReportInterval),
+			AgentMode: cfg.AgentMode, Totals: loop.Totals, InSync: loop.Ready(), Log: log,
+		}).Run)
 	}
-	return err
+	return f, nil
 }
 
 // tellSystemd says READY when the first full sync is applied (sd_notify(3)).
@@ -141,7 +165,7 @@ func tellSystemd(ctx context.Context, loop *agent.Agent, log *zap.Logger) error 
 }
 
 // obeyHangup opens the log file anew and looks at everything again on SIGHUP.
-func obeyHangup(ctx context.Context, loop *agent.Agent, log *zap.Logger, hup hangups) error {
+func obeyHangup(ctx context.Context, log *zap.Logger, hup hangups, lookAgain func()) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -151,7 +175,7 @@ func obeyHangup(ctx context.Context, loop *agent.Agent, log *zap.Logger, hup han
 				log.Warn("SIGHUP: the log goes on in the old file", zap.Error(err))
 			}
 			log.Info("SIGHUP: looking at everything again")
-			loop.LookAgain()
+			lookAgain()
 		}
 	}
 }
