@@ -11,6 +11,15 @@ import (
 
 var errExited = errors.New("function left its goroutine instead of returning")
 
+// Denied adds to a permission that the kernel refused which capabilities this
+// daemon needs; other errors and nil stay as they are.
+func Denied(err error) error {
+	if !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	return fmt.Errorf("%w (needs CAP_SYS_ADMIN to enter a network namespace, CAP_NET_ADMIN to change it)", err)
+}
+
 // Do runs fn on a thread of its own inside the namespace and waits for it.
 //
 // The namespace belongs to the thread, so fn must not start goroutines and
@@ -51,7 +60,7 @@ func (h *Handle) do(fn func() error) error {
 	defer func() { _ = home.Close() }() // read-only
 	if err := h.setns(int(h.file.Fd()), unix.CLONE_NEWNET); err != nil {
 		runtime.UnlockOSThread()
-		return fmt.Errorf("enter namespace %s: %w", h.name, os.NewSyscallError("setns", err))
+		return fmt.Errorf("enter namespace %s: %w", h.name, Denied(os.NewSyscallError("setns", err)))
 	}
 	err = fn()
 	if back := h.setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {

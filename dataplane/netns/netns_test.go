@@ -160,6 +160,12 @@ func TestHalfMadeWithoutRoot(t *testing.T) {
 	if err := unprivileged(func() error { _, err := netns.Identify(l.Dir, "half"); return err }); err != nil {
 		t.Errorf("bound: %v", err)
 	}
+	// Entering it is another matter, and the error says which.
+	h := open(t, l.Dir, "half")
+	err := unprivileged(func() error { return netns.Denied(unix.Setns(h.FD(), unix.CLONE_NEWNET)) })
+	if !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_SYS_ADMIN") {
+		t.Errorf("entered without a capability: %v", err)
+	}
 }
 
 // unprivileged runs fn on a thread without capabilities, which is then thrown

@@ -8,6 +8,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"neutron-ndp-proxy-agent/dataplane/netns"
 )
 
 const (
@@ -56,7 +58,7 @@ func Dial(fd int) (*Conn, error) {
 func dial(fd int) (socket, error) {
 	nl, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{NetNS: fd, MessageBufferSize: bufferSize})
 	if err != nil {
-		return nil, fmt.Errorf("open rtnetlink socket: %w", err)
+		return nil, fmt.Errorf("open rtnetlink socket: %w", netns.Denied(err))
 	}
 	if err := nl.SetReadBuffer(readBuffer); err != nil {
 		_ = nl.Close() // the first error says more

@@ -35,11 +35,11 @@ func open(dir, ns string, receiveBuffer int) (source, netns.ID, error) {
 	defer func() { _ = h.Close() }() // only a reference
 	nl, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{NetNS: h.FD()})
 	if err != nil {
-		return nil, netns.ID{}, fmt.Errorf("namespace %s: subscribe: %w", ns, err)
+		return nil, netns.ID{}, fmt.Errorf("namespace %s: subscribe: %w", ns, netns.Denied(err))
 	}
 	if err := join(nl, receiveBuffer); err != nil {
 		_ = nl.Close() // the first error says more
-		return nil, netns.ID{}, fmt.Errorf("namespace %s: subscribe: %w", ns, err)
+		return nil, netns.ID{}, fmt.Errorf("namespace %s: subscribe: %w", ns, netns.Denied(err))
 	}
 	return subscription{nl}, h.ID(), nil
 }

@@ -34,12 +34,17 @@ type table struct {
 	followed map[string]*follower
 	// known names; nil before the first scan, which announces nobody.
 	known map[string]bool
+	// failure as follower.failure, of the directory.
+	failure string
 }
 
 // follower is a namespace that the caller follows.
 type follower struct {
 	src source // nil: not subscribed
 	id  netns.ID
+	// failure is the text of what keeps the subscription from standing, as it
+	// was logged; "" if nothing does.
+	failure string
 }
 
 func newTable(o tableOptions) *table {
@@ -121,12 +126,12 @@ func (t *table) stop() {
 // be repeated soon.
 func (t *table) scan() (settled bool) {
 	names, err := t.list()
-	if err != nil {
-		t.log.Warn("listing namespaces failed", zap.Error(err))
-		return false
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.say(&t.failure, err, "listing namespaces failed", "listing namespaces works again")
+	if err != nil {
+		return false
+	}
 	settled = true
 	first := t.known == nil
 	known := make(map[string]bool, len(names))
@@ -140,6 +145,9 @@ func (t *table) scan() (settled bool) {
 		if err != nil {
 			// Half made, or gone since it was listed.
 			settled = settled && errors.Is(err, netns.ErrGone)
+			if f != nil {
+				t.failed(ns, f, err)
+			}
 			continue
 		}
 		known[ns] = true
@@ -185,10 +193,8 @@ func (t *table) subscribe(ns string, f *follower, id netns.ID) bool {
 		t.drop(ns, f)
 	}
 	src, id, err := t.open(ns)
+	t.failed(ns, f, err)
 	if err != nil {
-		if !errors.Is(err, netns.ErrGone) && !errors.Is(err, netns.ErrNotReady) {
-			t.log.Warn("subscribing to a namespace's events failed", zap.String("namespace", ns), zap.Error(err))
-		}
 		return false
 	}
 	f.src, f.id = src, id
@@ -196,6 +202,33 @@ func (t *table) subscribe(ns string, f *follower, id netns.ID) bool {
 	// What was observed before the subscription stood may be out of date.
 	t.mark(ns, cause)
 	return true
+}
+
+// failed notes the outcome of an attempt to subscribe.
+func (t *table) failed(ns string, f *follower, err error) {
+	if errors.Is(err, netns.ErrGone) || errors.Is(err, netns.ErrNotReady) {
+		return // normal, and soon over
+	}
+	t.say(&f.failure, err, "subscribing to a namespace's events failed",
+		"subscribed to a namespace's events after all", zap.String("namespace", ns))
+}
+
+// say logs a failure when it comes, when its text changes and when it ends:
+// not with every attempt.
+func (t *table) say(last *string, err error, failed, ended string, fields ...zap.Field) {
+	now := ""
+	if err != nil {
+		now = err.Error()
+	}
+	if now == *last {
+		return
+	}
+	*last = now
+	if err == nil {
+		t.log.Info(ended, fields...)
+		return
+	}
+	t.log.Warn(failed, append(fields, zap.Error(err))...)
 }
 
 // read marks the namespace for every event until the subscription ends.

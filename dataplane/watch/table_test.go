@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/sys/unix"
 
 	"neutron-ndp-proxy-agent/dataplane/netns"
@@ -30,6 +31,47 @@ func (s *fakeSource) Receive() (string, error) {
 }
 
 func (s *fakeSource) Close() error { close(s.closed); return nil }
+
+// A failure is told when it comes, when it changes and when it ends, however
+// often it is met.
+func TestFailureIsToldOnce(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	failure := error(unix.EPERM)
+	tb := newTable(tableOptions{
+		log: zap.New(core), rescan: time.Minute, mark: func(string, string) {},
+		list:     func() ([]string, error) { return []string{"a"}, nil },
+		identify: func(string) (netns.ID, error) { return netns.ID{Ino: 1}, nil },
+		open: func(string) (source, netns.ID, error) {
+			if failure != nil {
+				return nil, netns.ID{}, failure
+			}
+			return &fakeSource{say: make(chan error), closed: make(chan struct{})}, netns.ID{Ino: 1}, nil
+		},
+	})
+	defer tb.stop()
+	tb.follow("a")
+	for _, c := range []struct {
+		err  error
+		want int
+	}{{unix.EPERM, 1}, {netns.ErrNotReady, 0}, {unix.EPERM, 0}, {unix.EMFILE, 1}, {nil, 1}} {
+		failure = c.err
+		for range 5 {
+			if settled := tb.scan(); settled != (c.err == nil) {
+				t.Errorf("settled: %v with %v", settled, c.err)
+			}
+		}
+		if got := logs.TakeAll(); len(got) != c.want {
+			t.Errorf("%v is told %d times: %v", c.err, len(got), got)
+		}
+	}
+	tb.list = func() ([]string, error) { return nil, unix.EACCES }
+	for range 5 {
+		tb.scan()
+	}
+	if got := logs.TakeAll(); len(got) != 1 {
+		t.Errorf("told %d times", len(got))
+	}
+}
 
 // Lost events are one event, and the subscription stands again.
 func TestLostEvents(t *testing.T) {
