@@ -117,9 +117,18 @@ func TestChangesByHandAreFound(t *testing.T) {
 		if b.read(true).Holds(want) {
 			t.Errorf("%s: a deep read does not see it", name)
 		}
+		before := b.read(false)
+		b.write(nil, want) // in place
+		b.holds(want)
+		if c.do(); b.read(false).Problem != before.Problem {
+			t.Errorf("%s: again it is %q, was %q", name, b.read(false).Problem, before.Problem)
+		}
+		if err := filter.Remake(b.h.FD(), table, want); err != nil { // the last resort
+			t.Errorf("%s: %v", name, err)
+		}
+		b.holds(want)
 	}
 	// A difference computed from what is no more there changes nothing.
-	b.write(nil, want)
 	b.ns.Run("nft", "delete", "element", "ip6", table, "published-qg-1", "{ 2001:db8::2 }")
 	err = filter.Write(t.Context(), b.h.FD(), table, &want, content(device("qg-1", run("2001:db8::1", 1), prefix("2001:db8::/64"))))
 	if !errors.Is(err, filter.ErrConflict) {

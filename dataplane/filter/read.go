@@ -12,6 +12,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"neutron-ndp-proxy-agent/dataplane/netns"
 )
 
 const (
@@ -90,7 +92,7 @@ func newReader(ctx context.Context, fd int, table string) (*reader, error) {
 	}
 	nl, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: fd, MessageBufferSize: readBufferSize})
 	if err != nil {
-		return nil, fmt.Errorf("open nfnetlink socket: %w", err)
+		return nil, fmt.Errorf("open nfnetlink socket: %w", netns.Denied(err))
 	}
 	deadline := time.Now().Add(readTimeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {

@@ -7,6 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Absent from x/sys/unix: linux/netfilter/nf_tables.h.
+const (
+	chainFlags   = 10     // NFTA_CHAIN_FLAGS
+	chainBinding = 1 << 2 // NFT_CHAIN_BINDING
+)
+
 // remains is what a table holds that is about to be written whole.
 type remains struct {
 	present bool
@@ -14,10 +20,11 @@ type remains struct {
 	asleep bool
 	// sets, but for anonymous ones, which go with their rules.
 	sets []string
-	// wrongChains are all but our base chains where they should hang.
+	// wrongChains are all but our base chains where they should hang, and but
+	// for those within a rule (`jump { … }`), which go with it.
 	wrongChains []string
-	// others: objects or flowtables, which we never make.
-	others bool
+	// others are what we never make.
+	others []other
 }
 
 func readRemains(ctx context.Context, fd int, table string) (remains, error) {
@@ -57,12 +64,11 @@ func (r *reader) remains() (remains, error) {
 		return remains{}, err
 	}
 	for name, c := range chains {
-		if !ours(c) {
+		if !ours(c) && c.uint32(chainFlags)&chainBinding == 0 {
 			out.wrongChains = append(out.wrongChains, name)
 		}
 	}
-	others, err := r.others()
-	out.others = len(others) > 0
+	out.others, err = r.others()
 	return out, err
 }
 

@@ -52,7 +52,7 @@ func (r *reader) structure(f Found, problem func(string, ...any)) error {
 		return err
 	}
 	for _, o := range others {
-		problem("%s is not ours", o)
+		problem("%s %s is not ours", o.what, o.name)
 	}
 	return nil
 }
@@ -81,17 +81,27 @@ func (r *reader) chains() (map[string]attributes, error) {
 	return out, nil
 }
 
-// others are the kinds of things that we never make: objects (counters,
-// quotas, …) and flowtables.
-func (r *reader) others() ([]string, error) {
-	var out []string
+// other is a thing of a kind that we never make.
+type other struct {
+	what string // otherObject or otherFlowtable
+	name string
+	kind uint32 // of an object: counter, quota, …
+}
+
+const (
+	otherObject    = "object"
+	otherFlowtable = "flowtable"
+)
+
+func (r *reader) others() ([]other, error) {
+	var out []other
 	for _, o := range []struct {
 		what        string
 		message     uint16
 		table, name uint16
 	}{
-		{"object ", unix.NFT_MSG_GETOBJ, unix.NFTA_OBJ_TABLE, unix.NFTA_OBJ_NAME},
-		{"flowtable ", unix.NFT_MSG_GETFLOWTABLE, flowtableTable, flowtableName},
+		{otherObject, unix.NFT_MSG_GETOBJ, unix.NFTA_OBJ_TABLE, unix.NFTA_OBJ_NAME},
+		{otherFlowtable, unix.NFT_MSG_GETFLOWTABLE, flowtableTable, flowtableName},
 	} {
 		dumped, err := r.dump(o.message, r.named(o.table, r.table))
 		if err != nil {
@@ -99,7 +109,7 @@ func (r *reader) others() ([]string, error) {
 		}
 		for _, a := range dumped {
 			if a.text(o.table) == r.table {
-				out = append(out, o.what+a.text(o.name))
+				out = append(out, other{what: o.what, name: a.text(o.name), kind: a.uint32(unix.NFTA_OBJ_TYPE)})
 			}
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"neutron-ndp-proxy-agent/dataplane/netns"
 )
 
 const (
@@ -47,7 +49,7 @@ func commit(fd int, table string, collect func(*transaction)) error {
 	}))
 	if err != nil {
 		_ = unix.Close(fd) // the first error says more
-		return fmt.Errorf("nftables connection: %w", err)
+		return fmt.Errorf("nftables connection: %w", netns.Denied(err))
 	}
 	collect(tx)
 	if tx.err != nil {
