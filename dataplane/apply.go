@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -24,7 +25,7 @@ const attempts = 3
 func (d *Dataplane) Apply(ctx context.Context, c Changes) (Result, error) {
 	res := Result{
 		Answerable: map[string][]netip.Addr{}, Withdrawn: map[string][]netip.Addr{},
-		Drift: c.Drift, Failures: slices.Clone(c.Failures),
+		Drift: map[Kind]int{}, Failures: slices.Clone(c.Failures),
 	}
 	if c.Empty() {
 		return res, ctx.Err()
@@ -41,7 +42,28 @@ func (d *Dataplane) Apply(ctx context.Context, c Changes) (Result, error) {
 	if err := a.run(ctx); err != nil {
 		return res, fmt.Errorf("namespace %s: %w", c.Namespace, err)
 	}
+	res.Drift = repaired(c.Drift, res.Failures[len(c.Failures):])
 	return res, nil
+}
+
+// repaired is the drift without the kinds of which something failed: the next
+// Apply finds it again, and counts it then.
+func repaired(drift map[Kind]int, failures []Failure) map[Kind]int {
+	out := maps.Clone(drift)
+	for _, f := range failures {
+		switch f.Op {
+		case opFilter:
+			delete(out, KindFilter)
+		case opSet, opAdopt, opDelete:
+			delete(out, KindEntry)
+		case opAnswer, opDelay:
+			delete(out, KindSysctl)
+		case opDevice: // it is lost, with all that was to be written to it
+			delete(out, KindEntry)
+			delete(out, KindSysctl)
+		}
+	}
+	return out
 }
 
 // applier is one Apply at work.

@@ -305,6 +305,40 @@ func TestDrift(t *testing.T) {
 	})
 }
 
+// Drift that could not be repaired is counted when it is.
+func TestDriftCountsWhenRepaired(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		w.addDevice(dev)
+		faults := fakekernel.NewFaults(w.kernel())
+		d := on(faults, t)
+		want := state(host(1))
+		converge(t, d, want)
+		w.deleteEntry(dev, host(1))
+		w.setProxyNDP(dev, false)
+		w.dropTable()
+		faults.Fail(fakekernel.Fault{Op: fakekernel.SetNeighbour, Err: unix.EPERM, Times: 2})
+		for range 2 {
+			res := apply(t, d, want, dataplane.Quick)
+			if res.Drift[dataplane.KindEntry] != 0 {
+				t.Errorf("drift %v with %v", res.Drift, res.Failures)
+			}
+		}
+		if res := converge(t, d, want); !cmp.Equal(res.Drift, map[dataplane.Kind]int{dataplane.KindEntry: 1}) {
+			t.Errorf("drift %v", res.Drift)
+		}
+		// Neither is that of the filter, nor of what waited for it.
+		w.dropTable()
+		w.deleteEntry(dev, host(1))
+		faults.Fail(fakekernel.Fault{Op: fakekernel.WriteFilter, Err: unix.EOPNOTSUPP})
+		if res := apply(t, d, want, dataplane.Quick); len(res.Drift) != 0 {
+			t.Errorf("drift %v with %v", res.Drift, res.Failures)
+		}
+		if res := converge(t, d, want); !cmp.Equal(res.Drift, map[dataplane.Kind]int{dataplane.KindEntry: 1, dataplane.KindFilter: 1}) {
+			t.Errorf("drift %v", res.Drift)
+		}
+	})
+}
+
 // Killed after any number of writes, the next process ends in the same place,
 // whether or not it knew what sets held: a new one that looks quickly does not.
 func TestKilledInTheMiddle(t *testing.T) {

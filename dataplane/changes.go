@@ -35,7 +35,10 @@ type Changes struct {
 	// Failures are known without writing: invalid values, missing devices.
 	Failures []Failure
 	// Drift counts what is not as this process, or the record in the kernel,
-	// knows it to have been.
+	// knows it to have been: somebody's hand. What the kernel itself drops is
+	// none, as far as it can be told: a device that was made again has another
+	// index, and one that was down (or without IPv6) another link-local address,
+	// see [Interface].LinkLocalSince; without one, it counts.
 	Drift map[Kind]int
 }
 
@@ -196,7 +199,7 @@ type Result struct {
 	Withdrawn map[string][]netip.Addr
 	// Writes counts what was written to the kernel.
 	Writes int
-	// Drift is that of the Changes.
+	// Drift is that of the Changes, of those kinds of which all was repaired.
 	Drift    map[Kind]int
 	Failures []Failure
 }

@@ -279,7 +279,7 @@ func (d *differ) drift(c DeviceChange, i Interface) {
 	if c.Answer != Keep && b.ProxyNDP != i.ProxyNDP {
 		n++
 	}
-	if c.Delay != nil && !sameDelay(b.ProxyDelay, i.ProxyDelay) {
+	if c.Delay != nil && b.ProxyDelay >= 0 && !sameDelay(b.ProxyDelay, i.ProxyDelay) {
 		n++
 	}
 	if n > 0 {

@@ -31,7 +31,7 @@ func (m *memory) baseline(o Observation) Baseline {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if r, ok := m.set[o.Namespace]; ok && r.id == o.ID {
-		r.baseline = r.baseline.remember(o)
+		r.baseline = r.baseline.remember(o).interrupted(o)
 		m.put(o.Namespace, r)
 		return r.baseline
 	}
@@ -51,7 +51,29 @@ func baselineDevice(o Observation, i Interface) BaselineDevice {
 	return BaselineDevice{
 		Index: i.Index, Marked: o.Marked(i.Name), ProxyNDP: i.ProxyNDP,
 		ProxyDelay: i.ProxyDelay, OriginalDelay: filter.NoDelay,
+		LinkLocalSince: i.LinkLocalSince,
 	}
+}
+
+// interrupted takes on what is there of devices that were down since: the
+// kernel dropped the rest.
+func (b Baseline) interrupted(o Observation) Baseline {
+	devices := maps.Clone(b.Devices)
+	for _, i := range o.Interfaces {
+		d, known := devices[i.Name]
+		switch {
+		case !known || d.Index != i.Index || d.LinkLocalSince == i.LinkLocalSince:
+			continue
+		case d.LinkLocalSince != 0:
+			now := baselineDevice(o, i)
+			now.Managed, now.OriginalDelay = d.Managed, d.OriginalDelay
+			d = now
+		}
+		d.LinkLocalSince = i.LinkLocalSince
+		devices[i.Name] = d
+	}
+	b.Devices = devices
+	return b
 }
 
 // remember takes on what the table's records say, which are the only proof

@@ -76,6 +76,8 @@ type Baseline struct {
 type BaselineDevice struct {
 	// Index tells a device that was made again, which is no drift.
 	Index int
+	// LinkLocalSince tells a device that was down, which is no drift.
+	LinkLocalSince uint32
 	// Managed: our table named it.
 	Managed bool
 	// Marked entries of ours; sorted.

@@ -26,7 +26,7 @@ func FuzzDecodeAddr(f *testing.F) {
 	f.Add(append(b, 8, 0, unix.IFA_ADDRESS, 0, 192, 0, 2, 1, 8, 0, unix.IFA_LOCAL, 0, 192, 0, 2, 2, 8, 0, unix.IFA_FLAGS, 0, 0x40, 0, 0, 0))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_, a, err := decodeAddr(b)
+		_, a, _, err := decodeAddr(b)
 		if err != nil || !a.Prefix.IsValid() {
 			return
 		}

@@ -25,6 +25,12 @@ type Interface struct {
 	// Up: administratively up and running (IFF_UP and IFF_RUNNING, that is,
 	// with a carrier).
 	Up bool
+	// LinkLocalSince is when the oldest link-local address was made, in
+	// hundredths of a second since the system's start; 0: there is none. Setting
+	// the device down removes them with all proxy entries (addrconf_ifdown and
+	// pneigh_ifdown in the kernel), whatever keeps the other addresses, and so
+	// does switching IPv6 off: another value means that this happened.
+	LinkLocalSince uint32
 	// Addrs are the IPv4 and IPv6 addresses, sorted.
 	Addrs []Addr
 
@@ -103,13 +109,16 @@ func List(ctx context.Context, c *rtnl.Conn) ([]Interface, error) {
 		list = append(list, i)
 	}
 	for _, m := range addrs {
-		index, a, err := decodeAddr(m)
+		index, a, since, err := decodeAddr(m)
 		if err != nil {
 			return nil, fmt.Errorf("list addresses: %w", err)
 		}
 		// A device that came between the two dumps announces itself.
 		if n, ok := at[index]; ok && a.Prefix.IsValid() {
 			list[n].Addrs = append(list[n].Addrs, a)
+			if ip := a.Prefix.Addr(); ip.Is6() && ip.IsLinkLocalUnicast() && (list[n].LinkLocalSince == 0 || since < list[n].LinkLocalSince) {
+				list[n].LinkLocalSince = since
+			}
 		}
 	}
 	for n := range list {
@@ -151,29 +160,35 @@ func decodeLink(b []byte) (Interface, error) {
 	return i, ad.Err()
 }
 
-func decodeAddr(b []byte) (int, Addr, error) {
+// decodeAddr returns the device's index, the address and when it was made.
+func decodeAddr(b []byte) (int, Addr, uint32, error) {
 	if len(b) < ifaddrLen {
-		return 0, Addr{}, errShort
+		return 0, Addr{}, 0, errShort
 	}
 	bits, flags := int(b[1]), uint32(b[2])
 	index := int(int32(binary.NativeEndian.Uint32(b[4:])))
 	ad, err := netlink.NewAttributeDecoder(b[ifaddrLen:])
 	if err != nil {
-		return 0, Addr{}, err
+		return 0, Addr{}, 0, err
 	}
 	var local, address netip.Addr
+	var since uint32
 	for ad.Next() {
 		switch ad.Type() {
 		case unix.IFA_ADDRESS:
 			address, _ = netip.AddrFromSlice(ad.Bytes())
 		case unix.IFA_LOCAL:
 			local, _ = netip.AddrFromSlice(ad.Bytes())
+		case unix.IFA_CACHEINFO: // struct ifa_cacheinfo: preferred, valid, made, changed
+			if b := ad.Bytes(); len(b) >= 12 {
+				since = binary.NativeEndian.Uint32(b[8:])
+			}
 		case unix.IFA_FLAGS:
 			flags = ad.Uint32()
 		}
 	}
 	if err := ad.Err(); err != nil {
-		return 0, Addr{}, err
+		return 0, Addr{}, 0, err
 	}
 	// On a point-to-point device IFA_ADDRESS is the other end's.
 	if !local.IsValid() {
@@ -184,5 +199,5 @@ func decodeAddr(b []byte) (int, Addr, error) {
 		// An optimistic address may be used while it is tentative (RFC 4429).
 		Tentative: flags&unix.IFA_F_TENTATIVE != 0 && flags&unix.IFA_F_OPTIMISTIC == 0,
 		DADFailed: flags&unix.IFA_F_DADFAILED != 0,
-	}, nil
+	}, since, nil
 }
