@@ -125,12 +125,13 @@ type learned struct {
 }
 
 func (a *applier) learn(l learned) {
-	index := 0
-	for _, c := range a.changes.Devices {
-		if c.Device == l.device {
-			index = c.Index
+	var c DeviceChange
+	for _, d := range a.changes.Devices {
+		if d.Device == l.device {
+			c = d
 		}
 	}
+	index := c.Index
 	a.d.memory.learn(a.changes.Namespace, a.changes.ID, func(b *Baseline) {
 		d := b.Devices[l.device]
 		if d.Index != index {
@@ -147,5 +148,15 @@ func (a *applier) learn(l learned) {
 			d.ProxyDelay = *l.delay
 		}
 		b.Devices[l.device] = d
+		if c.Delay != nil && l.delay == nil {
+			return
+		}
+		// What it was under another name is put back: it is nobody's any more.
+		for name, old := range b.Devices {
+			if name != l.device && old.Index == index {
+				old.Index = 0
+				b.Devices[name] = old
+			}
+		}
 	})
 }

@@ -22,7 +22,7 @@ const delayStep = 10 * time.Millisecond
 func Diff(want State, have Observation) Changes {
 	want, failures := valid(want)
 	c := Changes{Namespace: have.Namespace, ID: have.ID, Failures: failures, Drift: map[Kind]int{}}
-	d := differ{want: want, have: have, changes: &c, byDevice: map[string][]Proxy{}}
+	d := differ{want: want, have: have, changes: &c, byDevice: map[string][]Proxy{}, renamed: renamed(have)}
 	for _, p := range have.Proxies {
 		d.byDevice[p.Device] = append(d.byDevice[p.Device], p)
 	}
@@ -39,6 +39,22 @@ type differ struct {
 	have     Observation
 	changes  *Changes
 	byDevice map[string][]Proxy
+	// renamed are devices that we managed under another name, by their new one.
+	renamed map[string]BaselineDevice
+}
+
+// renamed finds them by their index, which stays. The table's record has the
+// old name alone, so only the process that was there when it happened can tell.
+func renamed(have Observation) map[string]BaselineDevice {
+	out := map[string]BaselineDevice{}
+	for _, i := range have.Interfaces {
+		for name, b := range have.Baseline.Devices {
+			if b.Managed && b.Index == i.Index && name != i.Name {
+				out[i.Name] = b
+			}
+		}
+	}
+	return out
 }
 
 // names are all devices that concern us: wanted, named by our table, or with
@@ -55,6 +71,9 @@ func (d *differ) names() []string {
 		if p.Ours {
 			set[p.Device] = true
 		}
+	}
+	for name := range d.renamed {
+		set[name] = true
 	}
 	return slices.Sorted(maps.Keys(set))
 }
@@ -76,6 +95,9 @@ func (d *differ) target() filter.Content {
 func (d *differ) recorded(device string) time.Duration {
 	if f, ok := d.have.Filter.Device(device); ok && f.Record.OriginalDelay != filter.NoDelay {
 		return f.Record.OriginalDelay
+	}
+	if b, ok := d.renamed[device]; ok {
+		return b.OriginalDelay
 	}
 	if b, ok := d.have.Baseline.Devices[device]; ok {
 		return b.OriginalDelay
@@ -165,18 +187,6 @@ func (d *differ) blind() filter.Content {
 	return c
 }
 
-// filterDrift counts a table that is not what was written to it.
-func (d *differ) filterDrift() {
-	found := d.have.Filter
-	drifted := found.Problem != "" || slices.ContainsFunc(found.Devices, filter.FoundDevice.Tampered)
-	if b := d.have.Baseline.Filter; b != nil && !found.Holds(*b) {
-		drifted = true
-	}
-	if drifted {
-		d.changes.Drift[KindFilter]++
-	}
-}
-
 func (d *differ) device(name string) {
 	want, wanted := d.want.Device(name)
 	i, exists := d.have.Interface(name)
@@ -222,6 +232,9 @@ func (d *differ) managed(device string) bool {
 	if _, ok := d.have.Filter.Device(device); ok {
 		return true
 	}
+	if _, ok := d.renamed[device]; ok {
+		return true
+	}
 	return d.have.Baseline.Devices[device].Managed ||
 		slices.ContainsFunc(d.byDevice[device], func(p Proxy) bool { return p.Ours })
 }
@@ -249,40 +262,4 @@ func (d *differ) entries(c *DeviceChange, want Device) {
 		}
 	}
 	slices.SortFunc(c.Delete, netip.Addr.Compare)
-}
-
-// drift counts what this process knows to have been as it wants it again.
-func (d *differ) drift(c DeviceChange, i Interface) {
-	b, ok := d.have.Baseline.Devices[c.Device]
-	if !ok || b.Index != i.Index {
-		return
-	}
-	was := func(a netip.Addr) bool {
-		_, found := slices.BinarySearchFunc(b.Marked, a, netip.Addr.Compare)
-		return found
-	}
-	n := 0
-	for _, a := range slices.Concat(c.Set, c.Adopt) {
-		if was(a) {
-			n++
-		}
-	}
-	for _, a := range c.Delete {
-		if !was(a) {
-			n++
-		}
-	}
-	if n > 0 {
-		d.changes.Drift[KindEntry] += n
-	}
-	n = 0
-	if c.Answer != Keep && b.ProxyNDP != i.ProxyNDP {
-		n++
-	}
-	if c.Delay != nil && b.ProxyDelay >= 0 && !sameDelay(b.ProxyDelay, i.ProxyDelay) {
-		n++
-	}
-	if n > 0 {
-		d.changes.Drift[KindSysctl] += n
-	}
 }

@@ -76,6 +76,43 @@ func TestHealedByLookingAgain(t *testing.T) {
 	}
 }
 
+// A device that is renamed gets its proxy_delay back under its new name,
+// whether or not the old one is still wanted, and is left alone from then on.
+func TestRenamed(t *testing.T) {
+	for name, wanted := range map[string]bool{"still wanted": true, "wanted no more": false} {
+		t.Run(name, func(t *testing.T) {
+			l := nettest.New(t)
+			n := l.Namespace(namespace)
+			n.Device(dev)
+			delay := func(name string) string { return n.ReadSysctl("net/ipv6/neigh/" + name + "/proxy_delay") }
+			before := delay(dev)
+			d := newDataplane(t, l.Dir)
+			want := state(host(1))
+			converge(t, d, want)
+			if delay(dev) != "0" {
+				t.Fatalf("proxy_delay is %s", delay(dev))
+			}
+			n.IP("link", "set", dev, "down")
+			n.IP("link", "set", dev, "name", "other")
+			n.IP("link", "set", "other", "up")
+			if !wanted {
+				want.Devices = nil
+			}
+			apply(t, d, want, dataplane.Quick)
+			if got := delay("other"); got != before {
+				t.Errorf("proxy_delay is %s, was %s", got, before)
+			}
+			if got := n.ReadSysctl("net/ipv6/conf/other/proxy_ndp"); got != "0" {
+				t.Errorf("proxy_ndp is %s", got)
+			}
+			settled(t, d, want)
+			n.Sysctl("net/ipv6/neigh/other/proxy_delay", "7")
+			n.Sysctl("net/ipv6/conf/other/proxy_ndp", "1")
+			settled(t, d, want)
+		})
+	}
+}
+
 // A link-local address that is going through duplicate detection is no source
 // yet, and is seen as such.
 func TestTentativeLinkLocal(t *testing.T) {
