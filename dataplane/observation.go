@@ -28,7 +28,8 @@ const (
 	// believes the record (and, since Linux 6.16, the count) in the kernel.
 	Quick Depth = iota
 	// Deep also dumps published sets of up to filter.DeepLimit elements, so
-	// that changes made by hand are found.
+	// that changes made by hand are found. In larger ones an address that was
+	// exchanged for another by hand is not: the count stays.
 	Deep
 )
 

@@ -29,11 +29,18 @@ type Device struct {
 	// Answer is conf.<device>.proxy_ndp: whether the kernel answers
 	// solicitations for the published addresses. Everything else is
 	// programmed whether or not it answers, so that a failover is one sysctl.
+	//
+	// False, and a device that is wanted no more, means 0, also where it was 1
+	// before us: the switch is of the whole device, and entries that somebody
+	// else made must not be answered for on a device that is told not to
+	// answer. Neutron leaves it 0 in a router's namespace.
 	Answer bool
 	// LinkLocal is the device's own usable link-local address, to which a
 	// unicast solicitation for a published address is handed so that the
 	// kernel answers it with conf.all.proxy_ndp=0. The zero value: no such
-	// rule, unicast solicitations stay unanswered.
+	// rule, unicast solicitations stay unanswered. So do unicast ones with an
+	// extension header before ICMPv6 (hop-by-hop options): no known host sends
+	// them, and the rule's checksum is right without one only.
 	LinkLocal netip.Addr
 	// ProxyDelay is neigh.<device>.proxy_delay, the upper end of the random
 	// delay of a proxied answer (RFC 4861 section 7.2.8), in steps of 10 ms;
