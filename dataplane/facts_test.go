@@ -218,7 +218,7 @@ func TestOwnEventsEndInALook(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
-	defer func() { cancel(); _ = <-done }() // cancelled
+	defer func() { cancel(); <-done }() // cancelled
 	w.Follow(p.Router.Name)
 	want := published(p, p.InstanceAddr)
 	writes, looks := 0, 0

@@ -150,7 +150,7 @@ func (r *reader) device(d *FoundDevice, sets map[string]foundSet, deep bool, pro
 		problem("sets of device %s are missing", d.Name)
 		return nil
 	}
-	if p.keyLen != addrLen || p.flags != 0 || g.keyLen != addrLen || g.flags != unix.NFT_SET_INTERVAL {
+	if !p.publishes() || !g.guards() {
 		problem("sets of device %s are of another kind", d.Name)
 	}
 	have := p.count

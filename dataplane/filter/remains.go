@@ -3,6 +3,7 @@ package filter
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,11 +24,13 @@ type remains struct {
 	// wrongChains are all but our base chains where they should hang, and but
 	// for those within a rule (`jump { … }`), which go with it.
 	wrongChains []string
+	// kept are guarded sets, of sets, that hold what they should.
+	kept map[string]bool
 	// others are what we never make.
 	others []other
 }
 
-func readRemains(ctx context.Context, fd int, table string) (remains, error) {
+func readRemains(ctx context.Context, fd int, table string, target Content) (remains, error) {
 	r, err := newReader(ctx, fd, table)
 	if err != nil {
 		return remains{}, err
@@ -35,7 +38,7 @@ func readRemains(ctx context.Context, fd int, table string) (remains, error) {
 	defer r.close()
 	var out remains
 	err = r.patiently(ctx, func() (err error) {
-		out, err = r.remains()
+		out, err = r.remains(target)
 		return err
 	})
 	if err != nil {
@@ -44,20 +47,23 @@ func readRemains(ctx context.Context, fd int, table string) (remains, error) {
 	return out, nil
 }
 
-func (r *reader) remains() (remains, error) {
+func (r *reader) remains(target Content) (remains, error) {
 	t, err := r.get(unix.NFT_MSG_GETTABLE, r.named(unix.NFTA_TABLE_NAME, r.table))
 	if err != nil || t == nil {
 		return remains{}, err
 	}
 	out := remains{present: true, asleep: t.uint32(unix.NFTA_TABLE_FLAGS) != 0}
-	sets, err := r.dump(unix.NFT_MSG_GETSET, r.named(unix.NFTA_SET_TABLE, r.table))
+	sets, err := r.sets()
 	if err != nil {
 		return remains{}, err
 	}
-	for _, s := range sets {
-		if s.uint32(unix.NFTA_SET_FLAGS)&unix.NFT_SET_ANONYMOUS == 0 {
-			out.sets = append(out.sets, s.text(unix.NFTA_SET_NAME))
+	for name, s := range sets {
+		if s.flags&unix.NFT_SET_ANONYMOUS == 0 {
+			out.sets = append(out.sets, name)
 		}
+	}
+	if out.kept, err = r.kept(sets, target); err != nil {
+		return remains{}, err
 	}
 	chains, err := r.chains()
 	if err != nil {
@@ -70,6 +76,27 @@ func (r *reader) remains() (remains, error) {
 	}
 	out.others, err = r.others()
 	return out, err
+}
+
+// kept are the guarded sets of target that are in the kernel as they should be.
+// Replacing them would open what they guard for an instant: the kernel turns
+// to new rules before interval sets made with them show their elements
+// (measured: a packet in 10,000 in dozens of commits; see
+// TestRewritingTheTableLeavesNoGap).
+func (r *reader) kept(sets map[string]foundSet, target Content) (map[string]bool, error) {
+	out := map[string]bool{}
+	for _, d := range target.Devices {
+		name := setName("guarded", d.Name)
+		if s, ok := sets[name]; !ok || !s.guards() {
+			continue
+		}
+		bounds, err := r.elements(name)
+		if err != nil {
+			return nil, err
+		}
+		out[name] = slices.Equal(prefixesOf(bounds), d.Guarded)
+	}
+	return out, nil
 }
 
 func ours(chain attributes) bool {

@@ -152,6 +152,9 @@ type foundSet struct {
 	keyLen uint32
 }
 
+func (s foundSet) publishes() bool { return s.keyLen == addrLen && s.flags == 0 }
+func (s foundSet) guards() bool    { return s.keyLen == addrLen && s.flags == unix.NFT_SET_INTERVAL }
+
 func (r *reader) sets() (map[string]foundSet, error) {
 	dumped, err := r.dump(unix.NFT_MSG_GETSET, r.named(unix.NFTA_SET_TABLE, r.table))
 	if err != nil {

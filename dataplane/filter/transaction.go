@@ -102,9 +102,12 @@ func (tx *transaction) socket(c *netlink.Conn, deadline time.Time) error {
 	return c.SetDeadline(deadline)
 }
 
-func (tx *transaction) addDevice(d Device) {
+func (tx *transaction) addDevice(d Device, kept map[string]bool) {
 	tx.addSet(publishedSet(tx.table, d.Name))
 	tx.add(publishedSet(tx.table, d.Name), addrElements(d.Published))
+	if kept[setName("guarded", d.Name)] {
+		return
+	}
 	tx.addSet(guardedSet(tx.table, d.Name))
 	tx.add(guardedSet(tx.table, d.Name), rangeElements(d.Guarded))
 }

@@ -45,7 +45,7 @@ func write(ctx context.Context, fd int, table string, base *Content, target Cont
 	case base != nil && len(base.Devices) > 0:
 		return commit(fd, table, func(tx *transaction) { tx.change(*base, target) })
 	}
-	there, err := readRemains(ctx, fd, table)
+	there, err := readRemains(ctx, fd, table, target)
 	if err != nil {
 		return err
 	}
@@ -69,25 +69,29 @@ func (tx *transaction) clear() {
 
 // remake deletes the table with all that is in it, which no reference inside
 // can prevent, and makes another. The kernel commits both at once, yet a packet
-// on its way through both may pass unseen (measured: one of some thousand that
-// should have been dropped, in dozens of commits; see refill). So it is for
-// what no refill can mend, and for what guards nothing: no table, one asleep.
+// that should have been dropped may pass meanwhile (measured: one of some
+// thousand, in dozens of commits; see refill and kept). So it is for what no
+// refill can mend, and for what guards nothing: no table, one asleep.
 func (tx *transaction) remake(target Content) {
 	tx.clear()
-	tx.fill(target)
+	tx.fill(target, nil)
 }
 
 // refill replaces what the table holds. It empties base chains of ours that
 // are as they should be and fills them again rather than making new ones: a
 // packet that has passed a new chain before the commit, where it is empty yet,
 // and comes to the old one after it, where it is empty already, would pass
-// both. Within one chain the commit is one moment.
+// both. Within one chain the commit is one moment. Guarded sets that are as
+// they should be stay for a like reason.
 //
 // Rules go first, then sets, which by their elements may refer to chains and
 // objects.
 func (tx *transaction) refill(there remains, target Content) {
 	tx.conn.FlushTable(tx.table)
 	for _, s := range there.sets {
+		if there.kept[s] {
+			continue
+		}
 		tx.conn.DelSet(&nftables.Set{Name: s, Table: tx.table})
 	}
 	for _, c := range there.wrongChains {
@@ -102,12 +106,12 @@ func (tx *transaction) refill(there remains, target Content) {
 		}
 	}
 	tx.messages += 1 + len(there.wrongChains) + len(there.sets) + len(there.others)
-	tx.fill(target)
+	tx.fill(target, there.kept)
 }
 
 // fill makes all, in a table that is empty, or holds no more than our base
-// chains, without rules.
-func (tx *transaction) fill(target Content) {
+// chains, without rules, and the sets that are kept.
+func (tx *transaction) fill(target Content, kept map[string]bool) {
 	tx.conn.AddTable(tx.table)
 	tx.messages++
 	tx.addSet(recordSet(tx.table))
@@ -117,7 +121,7 @@ func (tx *transaction) fill(target Content) {
 		tx.messages++
 	}
 	for _, d := range target.Devices {
-		tx.addDevice(d)
+		tx.addDevice(d, kept)
 	}
 	tx.addRules(target)
 }
@@ -143,7 +147,7 @@ func (tx *transaction) change(base, target Content) {
 	for _, d := range target.Devices {
 		old, was := base.Device(d.Name)
 		if !was {
-			tx.addDevice(d)
+			tx.addDevice(d, nil)
 			continue
 		}
 		gone, added := SortedDiff(old.Published, d.Published)
