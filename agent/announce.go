@@ -1,6 +1,10 @@
 package agent
 
 import (
+	"errors"
+	"net/netip"
+	"slices"
+
 	"neutron-ndp-proxy-agent/dataplane"
 	"neutron-ndp-proxy-agent/ndsend/announcer"
 )
@@ -36,7 +40,7 @@ func (a *Agent) announce(ns string, state dataplane.State, have dataplane.Observ
 		was := before[d.Name]
 		switch addrs := result.Answerable[d.Name]; {
 		case was.mac != "" && was.index == now[d.Name].index && was.mac != now[d.Name].mac:
-			a.o.Announcer.Owe(t, d.Published...)
+			a.o.Announcer.Owe(t, answered(d, have, addrs)...)
 		case len(addrs) > 0:
 			a.o.Announcer.Owe(t, addrs...)
 		}
@@ -68,17 +72,37 @@ func (a *Agent) forgetAll(ns string) {
 	}
 }
 
+// answered are the addresses that the device answers for now: those that it
+// answered for before and that are still wanted, and those that were added.
+func answered(d dataplane.Device, have dataplane.Observation, added []netip.Addr) []netip.Addr {
+	marked := have.Marked(d.Name)
+	return slices.DeleteFunc(slices.Clone(d.Published), func(a netip.Addr) bool {
+		return !slices.Contains(added, a) && !slices.Contains(marked, a)
+	})
+}
+
 // isAlias reports whether a namespace that nobody names is a wanted one under
-// another name (`ip netns attach`): what is in it is not left over.
-func (a *Agent) isAlias(ns string) bool {
+// another name (`ip netns attach`): what is in it is not left over then. An
+// error: it can't be told.
+func (a *Agent) isAlias(ns string) (bool, error) {
 	id, err := a.o.Dataplane.Identify(ns)
 	if err != nil {
-		return false // the look itself will say what is wrong
+		return false, goneIsFine(err)
 	}
+	var errs []error
 	for _, name := range a.inventory.Namespaces() {
-		if other, err := a.o.Dataplane.Identify(name); err == nil && other == id {
-			return true
+		other, err := a.o.Dataplane.Identify(name)
+		if err == nil && other == id {
+			return true, nil
 		}
+		errs = append(errs, goneIsFine(err))
 	}
-	return false
+	return false, errors.Join(errs...)
+}
+
+func goneIsFine(err error) error {
+	if dataplane.Classify(err) == dataplane.ClassGone {
+		return nil
+	}
+	return err
 }

@@ -1,17 +1,20 @@
 package agent_test
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"neutron-ndp-proxy-agent/agent"
 	"neutron-ndp-proxy-agent/agent/inventory"
 	"neutron-ndp-proxy-agent/dataplane"
 	"neutron-ndp-proxy-agent/test/nettest"
@@ -171,4 +174,61 @@ func TestNamespacesComeAndGo(t *testing.T) {
 	if n := d.logs.FilterMessageSnippet("can't be made").Len(); n != 0 {
 		t.Errorf("what is normal was called an error %d times: %v", n, d.logs.All())
 	}
+}
+
+// What this run published it takes back, wherever it was.
+func TestOutOfScopeButOurs(t *testing.T) {
+	p := nettest.NewTopology(t)
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{scope: func(string) bool { return false }})
+	d.awaitReady(t)
+	if entries(p) == "" {
+		t.Fatal("nothing published")
+	}
+	d.Inventory().Replace(inventory.Snapshot{})
+	nettest.Eventually(t, 2*time.Second, "everything to go", func() bool { return entries(p) == "" && tables(p) == "" })
+}
+
+// While it can't be told what else a namespace is called, nothing goes.
+func TestANamespaceThatCannotBeIdentified(t *testing.T) {
+	p := nettest.NewTopology(t)
+	first := start(t, p.Dir, world(p, p.InstanceAddr), settings{})
+	first.awaitReady(t)
+	first.stop()
+	k := &doctored{Dataplane: dataplane.New(dataplane.Options{NetnsDir: p.Dir}),
+		identify: func(ns string) (dataplane.ID, error) {
+			return dataplane.ID{}, fmt.Errorf("namespace %s: %w", ns, syscall.EMFILE)
+		}}
+	d := start(t, p.Dir, inventory.Snapshot{}, settings{kernel: k, audit: 50 * time.Millisecond})
+	time.Sleep(300 * time.Millisecond)
+	if entries(p) == "" || d.logs.FilterMessage("withdrawn").Len() > 0 {
+		t.Error("removed on a guess")
+	}
+}
+
+// A router that is deleted takes its namespace along while we look at it.
+func TestANamespaceThatGoesWhileItIsChanged(t *testing.T) {
+	p := nettest.NewTopology(t)
+	k := &doctored{Dataplane: dataplane.New(dataplane.Options{NetnsDir: p.Dir}),
+		apply: func(_ context.Context, c dataplane.Changes) (dataplane.Result, error) {
+			return dataplane.Result{}, fmt.Errorf("namespace %s: %w", c.Namespace, dataplane.ErrNamespaceGone)
+		}}
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{kernel: k})
+	d.awaitReady(t)
+	nettest.Eventually(t, 2*time.Second, "one pending proxy", func() bool { return d.Totals() == agent.Totals{Routers: 1, Enabled: 1, Proxies: 1, Pending: 1} })
+	if n := d.logs.FilterMessageSnippet("can't be made").Len(); n != 0 {
+		t.Errorf("what is normal was called an error %d times", n)
+	}
+}
+
+// A filter that can't be written fails every address that waits for it.
+func TestAFilterThatCannotBeWritten(t *testing.T) {
+	p := nettest.NewTopology(t)
+	k := &doctored{Dataplane: dataplane.New(dataplane.Options{NetnsDir: p.Dir}),
+		apply: func(context.Context, dataplane.Changes) (dataplane.Result, error) {
+			return dataplane.Result{Failures: []dataplane.Failure{{Op: "filter", Err: syscall.ENOMEM}}}, nil
+		}}
+	d := start(t, p.Dir, world(p, p.InstanceAddr, p.InstanceAddr.Next()), settings{kernel: k})
+	nettest.Eventually(t, 2*time.Second, "two failed proxies", func() bool {
+		return d.Totals() == agent.Totals{Routers: 1, Enabled: 1, Proxies: 2, Failed: 2}
+	})
 }

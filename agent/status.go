@@ -50,7 +50,7 @@ func (s *status) fail(err error) {
 }
 
 // judge counts what the plan and its application came to.
-func (s *status) judge(p plan.Plan, result dataplane.Result, err error) {
+func (s *status) judge(p plan.Plan, have dataplane.Observation, result dataplane.Result, err error) {
 	s.rejected = p.Rejected
 	s.counts.Failed = len(p.Rejected)
 	var why []string
@@ -62,14 +62,11 @@ func (s *status) judge(p plan.Plan, result dataplane.Result, err error) {
 	}
 	var errs []error
 	for _, f := range result.Failures {
-		if dataplane.Classify(f.Err) == dataplane.ClassGone {
-			continue
-		}
-		errs = append(errs, f)
-		if f.Addr.IsValid() {
-			s.counts.Failed++
+		if f.Class() != dataplane.ClassGone {
+			errs = append(errs, f)
 		}
 	}
+	s.counts.Failed += unanswered(p.State, have, result)
 	if err != nil {
 		errs = append(errs, err)
 		s.counts.Failed = s.counts.Proxies
@@ -83,6 +80,35 @@ func (s *status) judge(p plan.Plan, result dataplane.Result, err error) {
 	}
 	slices.Sort(why)
 	s.trouble = strings.Join(slices.Compact(why), "; ")
+}
+
+// unanswered counts the addresses that should be answered for and are not,
+// because something failed: of one address, of its device, or of the filter,
+// without which nothing is added.
+func unanswered(want dataplane.State, have dataplane.Observation, result dataplane.Result) int {
+	n := 0
+	for _, d := range want.Devices {
+		i, exists := have.Interface(d.Name)
+		if !d.Answer || !exists {
+			continue
+		}
+		failed, all := map[netip.Addr]bool{}, false
+		for _, f := range result.Failures {
+			if f.Class() == dataplane.ClassGone || f.Device != "" && f.Device != d.Name {
+				continue
+			}
+			failed[f.Addr], all = true, all || !f.Addr.IsValid()
+		}
+		answers := answered(d, have, result.Answerable[d.Name])
+		for _, a := range d.Published {
+			_, fine := slices.BinarySearchFunc(answers, a, netip.Addr.Compare)
+			fine = fine && (i.ProxyNDP || len(result.Answerable[d.Name]) > 0)
+			if failed[a] || all && !fine {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // ending says how the look ended. That something vanished has its own event.

@@ -52,37 +52,57 @@ const (
 func (a *Agent) look(ctx context.Context, item reconcile.Item) ending {
 	ns := item.Key
 	entries, held := a.inventory.Namespace(ns)
-	wanted := len(entries) > 0
-	if !wanted && (held || !a.inventory.Synced() || !a.o.Scope(ns)) {
+	if len(entries) > 0 {
+		a.follow(ns, true)
+		return a.equalize(ctx, item, entries)
+	}
+	if held || !a.inventory.Synced() || !a.o.Scope(ns) && !a.worksIn(ns) {
 		// Nothing is known of it for sure, or it is none of our business: so
 		// nothing may be removed.
 		return settled
 	}
-	if !wanted && a.isAlias(ns) {
-		return settled
+	alias, err := a.isAlias(ns)
+	if err != nil {
+		a.o.Log.Debug("not removed before it is known what else the namespace is called", zap.String("namespace", ns), zap.Error(err))
+		return troubled
 	}
-	a.follow(ns, wanted)
-	st := status{counts: tally(entries)}
+	end := settled
+	if !alias {
+		end = a.equalize(ctx, item, nil)
+	}
+	if end == settled {
+		a.release(ns)
+	}
+	return end
+}
 
+// equalize observes, plans, compares, writes the difference and announces.
+func (a *Agent) equalize(ctx context.Context, item reconcile.Item, entries []inventory.Entry) ending {
+	ns := item.Key
+	st := status{counts: tally(entries)}
 	depth := dataplane.Quick
 	if item.Deep {
 		depth = dataplane.Deep
 	}
 	have, err := a.o.Dataplane.Observe(ctx, ns, depth)
 	if err != nil {
-		return a.unobserved(ctx, item, st, wanted, err)
+		return a.unobserved(ctx, item, st, err)
 	}
 	p := plan.Namespace(ns, entries, have.Interfaces, a.o.Plan)
 	changes := dataplane.Diff(p.State, have)
 	result := dataplane.Result{Failures: changes.Failures}
 	if !changes.Empty() {
-		if result, err = a.o.Dataplane.Apply(ctx, changes); err != nil && ctx.Err() != nil {
+		result, err = a.o.Dataplane.Apply(ctx, changes)
+		if ctx.Err() != nil {
 			return settled
+		}
+		if dataplane.Classify(err) == dataplane.ClassGone {
+			return a.unobserved(ctx, item, st, err)
 		}
 	}
 	a.announce(ns, p.State, have, result)
 	st.notice = notice(p.State, have)
-	st.judge(p, result, err)
+	st.judge(p, have, result, err)
 	a.report(ns, item, st, result)
 	return st.ending(result, err)
 }
@@ -90,13 +110,13 @@ func (a *Agent) look(ctx context.Context, item reconcile.Item) ending {
 // unobserved handles a namespace that could not be looked at. One that is not
 // there is nothing to worry about: the L3 agent makes it in its own time, and
 // the watcher tells.
-func (a *Agent) unobserved(ctx context.Context, item reconcile.Item, st status, wanted bool, err error) ending {
+func (a *Agent) unobserved(ctx context.Context, item reconcile.Item, st status, err error) ending {
 	if ctx.Err() != nil {
 		return settled
 	}
 	if dataplane.Classify(err) == dataplane.ClassGone {
 		a.forgetAll(item.Key)
-		if wanted {
+		if st.counts.Routers > 0 {
 			st.wait("namespace does not exist yet")
 		}
 		a.report(item.Key, item, st, dataplane.Result{})
@@ -125,6 +145,23 @@ func (a *Agent) follow(ns string, wanted bool) {
 	}
 }
 
+// worksIn reports whether this run has made a namespace what it is.
+func (a *Agent) worksIn(ns string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.followed[ns]
+}
+
+// release ends the work in a namespace in which nothing of ours is left, or
+// which is worked in under another name.
+func (a *Agent) release(ns string) {
+	a.follow(ns, false)
+	a.forgetAll(ns)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.statuses, ns)
+}
+
 // quietTries is how often a trouble of the passing kind may fail unsaid.
 const quietTries = 3
 
@@ -133,9 +170,9 @@ const quietTries = 3
 func (a *Agent) report(ns string, item reconcile.Item, st status, result dataplane.Result) {
 	// While the L3 agent builds or removes a namespace, things vanish between
 	// two system calls. What passes with the next try is not worth a word.
-	st.said = st.trouble != "" && (!st.passing || item.Failures >= quietTries)
 	a.mu.Lock()
 	before := a.statuses[ns]
+	st.said = st.trouble != "" && (!st.passing || item.Failures >= quietTries || before.said)
 	if st.counts.Routers == 0 && st.trouble == "" {
 		delete(a.statuses, ns)
 	} else {

@@ -100,6 +100,27 @@ type troubled struct {
 	with  syscall.Errno
 }
 
+// doctored does as it is told instead of what it should.
+type doctored struct {
+	agent.Dataplane
+	identify func(ns string) (dataplane.ID, error)
+	apply    func(ctx context.Context, c dataplane.Changes) (dataplane.Result, error)
+}
+
+func (k *doctored) Identify(ns string) (dataplane.ID, error) {
+	if k.identify != nil {
+		return k.identify(ns)
+	}
+	return k.Dataplane.Identify(ns)
+}
+
+func (k *doctored) Apply(ctx context.Context, c dataplane.Changes) (dataplane.Result, error) {
+	if k.apply != nil {
+		return k.apply(ctx, c)
+	}
+	return k.Dataplane.Apply(ctx, c)
+}
+
 func (k *troubled) Observe(ctx context.Context, ns string, depth dataplane.Depth) (dataplane.Observation, error) {
 	if k.looks.Add(1) <= k.fails {
 		return dataplane.Observation{}, fmt.Errorf("namespace %s: %w", ns, stdcmp.Or(k.with, syscall.EINTR))

@@ -58,6 +58,22 @@ func (i *Inventory) RouterIDs() []string {
 	return slices.Sorted(maps.Keys(i.routers))
 }
 
+// HeldIDs returns the ids of the routers that could not be read, sorted.
+func (i *Inventory) HeldIDs() []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Sorted(maps.Keys(i.held))
+}
+
+// Concerns reports whether a router is on this host, or may be.
+func (i *Inventory) Concerns(id string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	_, known := i.routers[id]
+	_, held := i.held[id]
+	return known || held
+}
+
 // EnabledIDs returns the ids of the routers that publish, sorted.
 func (i *Inventory) EnabledIDs() []string {
 	i.mu.Lock()

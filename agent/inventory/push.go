@@ -72,6 +72,14 @@ func (i *Inventory) EndPull() (overtaken bool) {
 	return i.journal.overflow
 }
 
+// ForgetPushes forgets the pushes that were remembered: the stream of messages
+// was interrupted, and what came before it is no evidence against an answer.
+func (i *Inventory) ForgetPushes() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.journal.pushes = nil
+}
+
 // SetProxy records a pushed proxy. It reports whether the proxy's router is
 // on this host: others come in numbers, since the fanout is cloud-wide.
 func (i *Inventory) SetProxy(p Proxy) (local bool) {

@@ -30,10 +30,10 @@ func (s *Source) ask(ctx context.Context) error {
 	}
 }
 
-// round asks for each kind of thing; a full sync covers them all.
+// round asks for each kind of thing. A full sync covers them all, unless it
+// fails: what can be had without it is asked for all the same.
 func (s *Source) round(ctx context.Context, w wanted) {
-	if w.full {
-		s.attempt(ctx, "full sync", wanted{full: true}, s.pullAll)
+	if w.full && s.attempt(ctx, "full sync", wanted{full: true}, s.pullAll) {
 		return
 	}
 	if len(w.routers) > 0 {
@@ -45,25 +45,28 @@ func (s *Source) round(ctx context.Context, w wanted) {
 	}
 }
 
-// attempt makes one pull. A failure is said once and noted again later.
-func (s *Source) attempt(ctx context.Context, what string, w wanted, pull func(context.Context) error) {
+// attempt makes one pull. A failure is said once and noted again for later.
+func (s *Source) attempt(ctx context.Context, what string, w wanted, pull func(context.Context) error) (ok bool) {
 	s.o.Inventory.BeginPull()
 	err := pull(ctx)
 	overtaken := s.o.Inventory.EndPull()
 	switch {
 	case ctx.Err() != nil:
+		return false
 	case err != nil:
 		s.failures++
 		s.complaints.say(what, err)
 		wait := min(s.o.RetryMin<<min(s.failures-1, 16), s.o.RetryMax)
 		wait = wait/2 + time.Duration(s.o.Jitter()*float64(wait/2))
 		s.notes.addLater(w, wait)
+		return false
 	case overtaken:
 		s.notes.add(w)
 	default:
 		s.failures = 0
 		s.complaints.clear(what)
 	}
+	return true
 }
 
 // pullAll makes the inventory equal to what the server says of this host.
@@ -103,26 +106,33 @@ func (s *Source) pullRouters(ctx context.Context, ids []string) error {
 }
 
 // pullAudit asks for what may have changed without a word: the proxies of all
-// routers in one call, and as many enabled routers as fit into one call. It
+// routers in one call, as many enabled routers as fit into another, and those
+// that could not be read the last time. It
 // does not ask which routers there are: get_router_ids schedules routers that
 // have no host, and may undo what an operator is about to do.
 func (s *Source) pullAudit(ctx context.Context) error {
 	all := s.o.Inventory.RouterIDs()
-	if len(all) == 0 {
-		return nil
-	}
-	asked := s.turn.pick(s.o.Inventory.EnabledIDs(), s.o.AuditRouters, time.Now())
 	var a answer
 	if err := s.proxies(ctx, all, &a); err != nil {
 		return err
 	}
 	s.o.Inventory.ReplaceProxies(all, a.snapshot())
 	// The proxies count whatever the server makes of the routers.
-	a.asked = asked
-	if err := s.routers(ctx, asked, &a); err != nil {
+	turn := s.turn.pick(s.o.Inventory.EnabledIDs(), s.o.AuditRouters)
+	held := s.o.Inventory.HeldIDs()
+	a.asked = slices.Compact(slices.Sorted(slices.Values(slices.Concat(turn, held[:min(len(held), s.o.AuditRouters)]))))
+	if err := s.routers(ctx, a.asked, &a); err != nil {
 		return err
 	}
-	s.o.Inventory.ReplaceRouters(asked, a.snapshot())
+	// Proxies of routers that can be read only now.
+	unasked := slices.DeleteFunc(a.ids(), func(id string) bool { return slices.Contains(all, id) })
+	var more answer
+	if err := s.proxies(ctx, unasked, &more); err != nil {
+		return err
+	}
+	a.proxies, a.badProxies = append(a.proxies, more.proxies...), append(a.badProxies, more.badProxies...)
+	s.o.Inventory.ReplaceRouters(a.asked, a.snapshot())
+	s.turn.done(turn, time.Now())
 	return nil
 }
 

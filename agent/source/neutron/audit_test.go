@@ -143,3 +143,48 @@ func TestAServerInTroubleChangesNothingAndIsAskedAgain(t *testing.T) {
 		}
 	})
 }
+
+// A router that could not be read once is asked for again, and soon.
+func TestARouterThatCouldNotBeReadIsAskedForAgain(t *testing.T) {
+	const sick = "782b66ef-8091-4c31-8feb-2776917b61cb"
+	running(t, func(s setup) {
+		s.set(func() { s.bad = []rpc.Malformed{{ID: sick, Err: errors.New("gw_port is missing")}} })
+		s.events <- rpc.Subscribed{}
+		synctest.Wait()
+		if _, ok := s.inv.Router(sick); ok {
+			t.Fatal("known although it can't be read")
+		}
+		s.set(func() {
+			s.bad = nil
+			s.routers[sick] = router(sick)
+			s.proxies["p2"] = proxy("p2", sick, 2)
+		})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if e, ok := s.inv.Router(sick); !ok || len(e.Proxies) != 1 {
+			t.Errorf("after one audit: %+v, %v", e, ok)
+		}
+	})
+}
+
+// What was noted beside a full sync that fails is asked for all the same.
+func TestAFailingFullSyncTakesNothingAlong(t *testing.T) {
+	running(t, func(s setup) {
+		s.set(func() {
+			r := s.routers[rid]
+			r.EnableNDPProxy = false
+			s.routers[rid] = r
+			s.failIDs = errors.New("get_router_ids: OperationalError")
+			s.slow = func(string) { time.Sleep(time.Second) }
+		})
+		s.events <- rpc.RoutersUpdated{IDs: []string{"elsewhere"}} // a call is under way
+		synctest.Wait()
+		s.events <- rpc.Subscribed{}
+		s.events <- rpc.RoutersUpdated{IDs: []string{rid}}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if e, _ := s.inv.Router(rid); e.Router.Enabled {
+			t.Error("the update was lost with the full sync")
+		}
+	})
+}

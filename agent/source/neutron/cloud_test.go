@@ -29,10 +29,10 @@ type cloud struct {
 	bad      []rpc.Malformed // of the next Routers
 	badProxy []rpc.Malformed // of the next NDPProxies
 	fail     error
-	// failRouters is the error of Routers alone.
-	failRouters error
-	calls       []string
-	slow        func(call string) // runs after the data was read, before the answer
+	// failRouters is the error of Routers alone, failIDs that of RouterIDs.
+	failRouters, failIDs error
+	calls                []string
+	slow                 func(call string) // runs after the data was read, before the answer
 }
 
 func newCloud() *cloud {
@@ -63,6 +63,9 @@ func (c *cloud) RouterIDs(context.Context) ([]string, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.failIDs != nil {
+		return nil, c.failIDs
+	}
 	var ids []string
 	for id := range c.routers {
 		ids = append(ids, id)

@@ -89,13 +89,16 @@ func (n *notes) take() wanted {
 // server the same however many there are.
 type rotation map[string]time.Time
 
-func (r rotation) pick(ids []string, most int, now time.Time) []string {
+func (r rotation) pick(ids []string, most int) []string {
 	maps.DeleteFunc(r, func(id string, _ time.Time) bool { return !slices.Contains(ids, id) })
 	picked := slices.Clone(ids)
 	slices.SortStableFunc(picked, func(a, b string) int { return r[a].Compare(r[b]) })
-	picked = picked[:min(len(picked), most)]
-	for _, id := range picked {
+	return picked[:min(len(picked), most)]
+}
+
+// done notes that these were read.
+func (r rotation) done(ids []string, now time.Time) {
+	for _, id := range ids {
 		r[id] = now
 	}
-	return picked
 }

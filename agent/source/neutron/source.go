@@ -98,6 +98,7 @@ func (s *Source) listen(ctx context.Context) error {
 func (s *Source) event(e rpc.Event) {
 	switch e := e.(type) {
 	case rpc.Subscribed:
+		s.o.Inventory.ForgetPushes()
 		s.Resync()
 	case rpc.Disconnected:
 		// What is published stays published; the next Subscribed asks again.
@@ -113,7 +114,7 @@ func (s *Source) event(e rpc.Event) {
 		s.wantRouters(e.RequestID, "removed", e.ID)
 	case rpc.RouterDeleted:
 		// To all L3 agents of the cloud: most are none of ours.
-		if _, known := s.o.Inventory.Router(e.ID); known {
+		if s.o.Inventory.Concerns(e.ID) {
 			s.wantRouters(e.RequestID, "deleted", e.ID)
 		}
 	case rpc.ProxiesPushed:
@@ -127,11 +128,12 @@ func (s *Source) event(e rpc.Event) {
 }
 
 func (s *Source) pushed(e rpc.ProxiesPushed) {
-	s.malformed("pushed NDP proxy", e.Malformed)
+	if s.unreadable(e.Malformed) || e.Redelivered {
+		s.notes.add(wanted{audit: true})
+	}
 	if e.Redelivered {
 		// It was on its way to a connection that died, and may be older than
-		// what was pushed since.
-		s.notes.add(wanted{audit: true})
+		// what was pushed since: the audit tells.
 		return
 	}
 	for _, p := range e.Proxies {
@@ -146,6 +148,20 @@ func (s *Source) pushed(e rpc.ProxiesPushed) {
 				zap.Stringer("address", p.Addr), zap.String("request", e.RequestID))
 		}
 	}
+}
+
+// unreadable says what could not be understood of a push, and reports whether
+// it may have been about a router of this host.
+func (s *Source) unreadable(bad []rpc.Malformed) (ours bool) {
+	for _, m := range bad {
+		if m.RouterID != "" && !s.o.Inventory.Concerns(m.RouterID) {
+			continue
+		}
+		ours = true
+		s.o.Log.Error("pushed NDP proxy not understood, asking the server", zap.String("proxy", m.ID),
+			zap.String("router", m.RouterID), zap.Error(m.Err))
+	}
+	return ours
 }
 
 func (s *Source) wantRouters(request, what string, ids ...string) {

@@ -193,6 +193,39 @@ func TestAMalformedProxyKeepsTheOthers(t *testing.T) {
 	})
 }
 
+// What was pushed before the stream broke is no evidence against the answer
+// that follows.
+func TestAnOldPushDoesNotUndoTheFirstAnswer(t *testing.T) {
+	running(t, func(s setup) {
+		s.events <- rpc.ProxiesPushed{Kind: rpc.Created, Proxies: []rpc.NDPProxy{proxy("p2", rid, 2)}}
+		synctest.Wait()
+		s.want(t, "pushed", "p1", "p2")
+		s.events <- rpc.Disconnected{Err: errors.New("connection lost")}
+		s.events <- rpc.Subscribed{} // p2 was deleted meanwhile
+		synctest.Wait()
+		s.want(t, "after the full sync", "p1")
+	})
+}
+
+// A push that can't be read is a reason to ask, unless it is about a router of
+// another host.
+func TestAPushThatCannotBeRead(t *testing.T) {
+	running(t, func(s setup) {
+		s.took()
+		bad := rpc.Malformed{ID: "#0", RouterID: "elsewhere", Err: errors.New("ip_address: not an address")}
+		s.events <- rpc.ProxiesPushed{Kind: rpc.Created, Malformed: []rpc.Malformed{bad}}
+		synctest.Wait()
+		if calls, said := s.took(), s.logs.FilterMessageSnippet("not understood").Len(); len(calls) != 0 || said != 0 {
+			t.Errorf("about another host's router: calls %v, said %d times", calls, said)
+		}
+		s.set(func() { s.proxies["p2"] = proxy("p2", rid, 2) })
+		bad.RouterID = rid
+		s.events <- rpc.ProxiesPushed{Kind: rpc.Created, Malformed: []rpc.Malformed{bad}}
+		synctest.Wait()
+		s.want(t, "about ours", "p1", "p2")
+	})
+}
+
 func TestDistributedRoutersAreLeftAloneAndSaySo(t *testing.T) {
 	r := router(rid)
 	r.Distributed = true
