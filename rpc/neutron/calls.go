@@ -38,7 +38,7 @@ func (c *Client) NDPProxies(ctx context.Context, routerIDs []string) ([]NDPProxy
 		err := c.rpc.Call(ctx, topicServer, "1.1", "bulk_pull",
 			pullArgs{ResourceType: ndpProxyType, Version: ndpProxyVersion, Filter: pullFilter{chunk}}, &raw)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%w (NDP proxies of %d routers)", err, len(chunk))
+			return nil, nil, err
 		}
 		p, b, err := decodeProxies(raw, "answer")
 		if err != nil {

@@ -3,7 +3,6 @@ package neutron
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 )
 
 // Routers returns the named routers (sync_routers, q-l3-plugin 1.0), those
@@ -11,13 +10,16 @@ import (
 // results is gone. Many are asked for in chunks, which shrink while the server
 // does not answer in time (down to one router) and grow again when it does.
 //
-// A router that makes the server fail (a RemoteError, such as one that it
-// cannot serialise) is looked for by asking for parts of its chunk, and comes
-// back as [Malformed] beside the others. A server that fails for all of them
-// is given up soon.
+// A server that answers with a failure (a RemoteError) is asked for no router
+// at all. If that fails, too, it is the server, and that failure is the error.
+// If it is answered, some router is to blame, such as one that the server
+// cannot serialise: it is looked for by asking for parts of its chunk, and
+// comes back as [Malformed] beside the others, also when it is the only one.
+// The calls for that are bounded; routers that they did not suffice for are
+// Malformed, too.
 //
 // On error nothing is returned: half a list would look like routers that are
-// gone. A single router's RemoteError is the error.
+// gone. The error's text does not depend on how the routers were asked for.
 func (c *Client) Routers(ctx context.Context, routerIDs []string) ([]Router, []Malformed, error) {
 	s := routerSync{c: c}
 	for rest := routerIDs; len(rest) > 0; {
@@ -29,16 +31,16 @@ func (c *Client) Routers(ctx context.Context, routerIDs []string) ([]Router, []M
 			err = s.take(raw)
 		case ctx.Err() == nil && c.chunk.tooSlow(n, err):
 			continue
-		case divisible(err) && len(routerIDs) > 1:
-			err = s.divide(ctx, rest[:n], err)
+		case divisible(err):
+			err = s.chunkFailed(ctx, rest[:n], err)
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("%w (%d of %d routers asked for, first %s)", err, n, len(routerIDs), rest[0])
+			return nil, nil, err
 		}
 		rest = rest[n:]
 	}
-	if s.answers == 0 && s.failure != nil {
-		return nil, nil, fmt.Errorf("%w (each of %d routers asked for)", s.failure, len(routerIDs))
+	if err := s.divide(ctx); err != nil {
+		return nil, nil, err
 	}
 	return s.routers, s.bad, nil
 }

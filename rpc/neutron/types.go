@@ -78,8 +78,8 @@ type NDPProxy struct {
 	Revision int
 }
 
-// Malformed names one object of a list that could not be understood. The
-// other objects of the list are delivered.
+// Malformed names one object of a list that could not be understood, or that
+// the server failed to describe. The other objects of the list are delivered.
 type Malformed struct {
 	// ID is the object's id, or its position ("#3") if it has no usable one.
 	ID string
