@@ -3,6 +3,7 @@ package filter
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/google/nftables"
@@ -182,18 +183,41 @@ func addrElements(addrs []netip.Addr) []nftables.SetElement {
 // rangeElements are the elements of an interval set: where a range starts, and
 // the first address behind it. A range up to the last address has no end.
 func rangeElements(prefixes []netip.Prefix) []nftables.SetElement {
+	_, added := rangesDiff(nil, prefixes)
+	return added
+}
+
+// rangesDiff are the elements of the ranges that only have contains, and of
+// those that only want contains.
+func rangesDiff(have, want []netip.Prefix) (gone, added []nftables.SetElement) {
+	old, next := ranges(have), ranges(want)
+	for _, r := range old {
+		if !slices.Contains(next, r) {
+			gone = appendRange(gone, r)
+		}
+	}
+	for _, r := range next {
+		if !slices.Contains(old, r) {
+			added = appendRange(added, r)
+		}
+	}
+	return gone, added
+}
+
+func ranges(prefixes []netip.Prefix) []netipx.IPRange {
 	set := ipset(prefixes)
 	if set == nil {
 		return nil
 	}
-	var out []nftables.SetElement
-	for _, r := range set.Ranges() {
-		out = append(out, nftables.SetElement{Key: r.From().AsSlice()})
-		if end := r.To().Next(); end.IsValid() {
-			out = append(out, nftables.SetElement{Key: end.AsSlice(), IntervalEnd: true})
-		}
+	return set.Ranges()
+}
+
+func appendRange(elements []nftables.SetElement, r netipx.IPRange) []nftables.SetElement {
+	elements = append(elements, nftables.SetElement{Key: r.From().AsSlice()})
+	if end := r.To().Next(); end.IsValid() {
+		elements = append(elements, nftables.SetElement{Key: end.AsSlice(), IntervalEnd: true})
 	}
-	return out
+	return elements
 }
 
 // bound is one element of an interval set as the kernel dumps it.

@@ -153,10 +153,11 @@ func (tx *transaction) change(base, target Content) {
 		gone, added := SortedDiff(old.Published, d.Published)
 		tx.del(publishedSet(tx.table, d.Name), addrElements(gone))
 		tx.add(publishedSet(tx.table, d.Name), addrElements(added))
-		if !slices.Equal(old.Guarded, d.Guarded) {
-			tx.flushSet(guardedSet(tx.table, d.Name))
-			tx.add(guardedSet(tx.table, d.Name), rangeElements(d.Guarded))
-		}
+		// Ranges that stay are not touched: whatever a commit does to a look-up
+		// under way, it does to the addresses that change sides only.
+		opens, shuts := rangesDiff(old.Guarded, d.Guarded)
+		tx.del(guardedSet(tx.table, d.Name), opens)
+		tx.add(guardedSet(tx.table, d.Name), shuts)
 	}
 	if rules {
 		tx.addRules(target)
