@@ -86,6 +86,7 @@ type transaction struct {
 	table    *nftables.Table
 	elements int
 	messages int
+	sets     uint32
 	err      error
 }
 
@@ -122,7 +123,11 @@ func (tx *transaction) addRules(c Content) {
 	}
 }
 
+// addSet numbers the set itself: the library would take the number from a
+// variable of its package, without a lock, while other namespaces are written.
 func (tx *transaction) addSet(s *nftables.Set) {
+	tx.sets++
+	s.ID = tx.sets
 	tx.note(tx.conn.AddSet(s, nil))
 	tx.messages++
 }
