@@ -107,7 +107,7 @@ func TestCall(t *testing.T) {
 				t.Errorf("%d calls left pending", len(client.pending))
 			}
 			m := l.sent[0]
-			if m.Exchange != "neutron" || m.Key != "q-topic" || !m.Mandatory || m.Expiration != 100*time.Millisecond {
+			if m.Exchange != "neutron" || m.Key != "q-topic" || !m.Mandatory || m.Expiration <= 0 || m.Expiration > 100*time.Millisecond {
 				t.Errorf("published as %+v", m)
 			}
 		})
