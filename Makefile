@@ -97,6 +97,7 @@ rabbitmq: need-go need-cc need-root ## Tests with a private RabbitMQ on ports of
 .PHONY: e2e
 e2e: build need-root ## The lab: a real Neutron, our daemon, an upstream that pings (root, Neutron's packages; 30 min)
 	@test/lab/install net broker neutron
+	$(call lane,the configuration as oslo.config reads it,$(GO) test -count=1 -timeout 5m -tags lab -run Oslo ./agent/config/)
 	$(call lane,end to end on a real Neutron,NDP_AGENT_BIN=$(CURDIR)/bin/neutron-ndp-proxy-agent $(GO) test -count=1 -timeout 30m -tags lab ./test/e2e/...)
 
 .PHONY: bench
