@@ -30,7 +30,7 @@ const (
 	retryMin   = 100 * time.Millisecond
 	serverMin  = time.Second
 	fileRescan = 5 * time.Second
-	fileSettle = 50 * time.Millisecond
+	fileSettle = 250 * time.Millisecond
 )
 
 // longestRetry bounds the back-off after failures well under the audit
