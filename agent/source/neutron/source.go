@@ -31,7 +31,8 @@ type Options struct {
 	// AuditRouters is the most routers that one audit reads again.
 	AuditRouters int
 	// FullSync is how often all routers are asked for although no message
-	// said that they changed; 0: only after a new subscription.
+	// said that they changed; 0: only after a new subscription, a change of the
+	// L3 agent's administrative state, or a message that could not be read.
 	FullSync time.Duration
 	// RetryMin and RetryMax bound the back-off after a failed call.
 	RetryMin, RetryMax time.Duration
@@ -164,6 +165,7 @@ func (s *Source) unreadable(bad []rpc.Malformed) (ours bool) {
 	return ours
 }
 
+// wantRouters notes routers to ask for; what happened to them is for the log.
 func (s *Source) wantRouters(request, what string, ids ...string) {
 	s.o.Log.Debug("router "+what, zap.Strings("routers", ids), zap.String("request", request))
 	w := wanted{routers: make(map[string]bool, len(ids))}
