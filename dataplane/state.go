@@ -18,6 +18,12 @@ type State struct {
 	Namespace string
 	// Devices are sorted by name; a name occurs once.
 	Devices []Device
+	// Routes and Rules are the way to the published addresses and back, where
+	// the namespace has none of its own; sorted, unique. They carry our
+	// protocol in the kernel, are made before the first entry and go after the
+	// last.
+	Routes []Route
+	Rules  []Rule
 }
 
 // LeaveProxyDelay as [Device.ProxyDelay] keeps the kernel's own value.
@@ -51,12 +57,19 @@ type Device struct {
 	// Guarded prefixes are dropped when they come in on this device, but for
 	// the published addresses; sorted, unique, masked.
 	Guarded []netip.Prefix
+	// Exclusive deletes the proxy entries that somebody else made on this
+	// device and that are not published. False leaves and reports them.
+	Exclusive bool
 }
 
 // Normalize sorts and removes repetitions in place, so that equal states are
 // equal values. Devices of one name are the caller's error and left alone.
 func (s *State) Normalize() {
 	slices.SortFunc(s.Devices, func(a, b Device) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Routes, Route.compare)
+	s.Routes = slices.Compact(s.Routes)
+	slices.SortFunc(s.Rules, Rule.compare)
+	s.Rules = slices.Compact(s.Rules)
 	for i := range s.Devices {
 		d := &s.Devices[i]
 		slices.SortFunc(d.Published, netip.Addr.Compare)
@@ -86,6 +99,9 @@ func (s State) Device(name string) (Device, bool) {
 //	device qg-1 answer on link-local fe80::1 proxy-delay 0s
 //	  guard 2001:db8:0:1::/64
 //	  publish 2001:db8:0:1::5
+//	route 2001:db8:0:1::5/128 via fe80::2 dev fpr-1
+//	route ::/0 via 2001:db8::1 dev fg-1 onlink table 110
+//	rule 32800 iif fpr-1 table 110
 func (s State) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "namespace %s\n", s.Namespace)
@@ -104,9 +120,18 @@ func (s State) String() string {
 		for _, p := range d.Guarded {
 			fmt.Fprintf(&b, "  guard %s\n", p)
 		}
+		if d.Exclusive {
+			b.WriteString("  exclusive\n")
+		}
 		for _, a := range d.Published {
 			fmt.Fprintf(&b, "  publish %s\n", a)
 		}
+	}
+	for _, r := range s.Routes {
+		fmt.Fprintf(&b, "route %s\n", r)
+	}
+	for _, r := range s.Rules {
+		fmt.Fprintf(&b, "rule %s\n", r)
 	}
 	return b.String()
 }

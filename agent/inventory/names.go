@@ -10,6 +10,12 @@ const (
 	SNATNamespacePrefix   = "snat-"
 	FIPNamespacePrefix    = "fip-"
 	GatewayDevicePrefix   = "qg-"
+	// FIPGatewayDevicePrefix is of the agent gateway port in a fip- namespace;
+	// FIPRouterDevicePrefix and RouterFIPDevicePrefix of the pair between it
+	// and a router, named after the router.
+	FIPGatewayDevicePrefix = "fg-"
+	FIPRouterDevicePrefix  = "fpr-"
+	RouterFIPDevicePrefix  = "rfp-"
 
 	deviceNameLength = 14
 )

@@ -15,7 +15,8 @@ type Router struct {
 	// none, which equals none.
 	Scope string
 	// External says where the router meets the external network on this
-	// host: one place for a centralised router, none when it has no gateway.
+	// host: one place for a centralised router, up to two for a distributed
+	// one (fip- and snat-), none when it has no gateway or none of it is here.
 	External []Attachment
 	// Subnets are the IPv6 subnets on the router's internal ports.
 	Subnets []Subnet
@@ -32,6 +33,50 @@ type Attachment struct {
 	// answer only while it holds one of them; without any (an external
 	// network without subnets) a link-local address has to do.
 	Addrs []netip.Addr
+	// Serves limits the published addresses to those whose port is in this
+	// place; [Anywhere] for a centralised router, which serves them all.
+	Serves Place
+	// Inner is set where the router itself is in another namespace, behind a
+	// pair of devices: a fip- namespace, which is shared by the routers of one
+	// external network.
+	Inner *Inner
+}
+
+// Inner is the way from a shared namespace to the router in its own.
+type Inner struct {
+	// Device is the shared namespace's end of the pair (fpr-).
+	Device string
+	// PeerNamespace and PeerDevice are the router's end (qrouter-, rfp-). Its
+	// link-local address is the next hop towards the instances; it changes
+	// when the L3 agent makes the pair again, so it is read each time.
+	PeerNamespace, PeerDevice string
+	// Gateway is the external subnet's gateway_ip, the next hop of what the
+	// instances send beyond the link; the zero value: the subnet has none.
+	Gateway netip.Addr
+}
+
+// Place says where the port of a published address is, as seen from this host.
+type Place string
+
+// Places of a port.
+const (
+	// Anywhere (the zero value) is not known, or, as what an attachment
+	// serves, all.
+	Anywhere Place = ""
+	// Here: bound to this host.
+	Here Place = "here"
+	// Edge: bound to a host that does not meet the external network itself
+	// (agent_mode dvr_no_external), so the node of the centralised gateway
+	// serves it.
+	Edge Place = "edge"
+	// Elsewhere: another host serves it, or none.
+	Elsewhere Place = "elsewhere"
+)
+
+// Port is where one port is.
+type Port struct {
+	ID    string
+	Place Place
 }
 
 // Subnet is one internal IPv6 subnet of a router.
@@ -51,8 +96,10 @@ type Proxy struct {
 	Addr     netip.Addr
 }
 
-// Entry is a router together with its proxies, sorted by address then id.
+// Entry is a router together with its proxies, sorted by address then id, and
+// the places of their ports, by port id, as far as they are known.
 type Entry struct {
 	Router  Router
 	Proxies []Proxy
+	Places  map[string]Place
 }

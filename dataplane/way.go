@@ -1,0 +1,68 @@
+package dataplane
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// MainTable is the routing table that everybody uses (RT_TABLE_MAIN).
+const MainTable = 254
+
+// Route is one IPv6 route with our protocol and the metric 1024, the kernel's
+// default. A plain value.
+type Route struct {
+	// Table is the routing table, [MainTable] or another.
+	Table int
+	// Dst is masked; ::/0 is the default route.
+	Dst netip.Prefix
+	// Via is the next hop; the zero value: Dst is on the link.
+	Via    netip.Addr
+	Device string
+	// OnLink takes Via for a neighbour on Device whatever the routes say
+	// (RTNH_F_ONLINK).
+	OnLink bool
+}
+
+// String is as `ip -6 route` shows it, without protocol and metric.
+func (r Route) String() string {
+	var b strings.Builder
+	b.WriteString(r.Dst.String())
+	if r.Via.IsValid() {
+		fmt.Fprintf(&b, " via %s", r.Via)
+	}
+	fmt.Fprintf(&b, " dev %s", r.Device)
+	if r.OnLink {
+		b.WriteString(" onlink")
+	}
+	if r.Table != MainTable {
+		fmt.Fprintf(&b, " table %d", r.Table)
+	}
+	return b.String()
+}
+
+func (r Route) compare(o Route) int {
+	return cmp.Or(cmp.Compare(r.Table, o.Table), r.Dst.Compare(o.Dst), strings.Compare(r.Device, o.Device), r.Via.Compare(o.Via))
+}
+
+// Rule is one IPv6 routing policy rule with our protocol (FRA_PROTOCOL): what
+// comes in on a device is looked up in a table. A plain value.
+type Rule struct {
+	// Priority is its place in the list: those above 32766 come after the
+	// main table, so they only see what has no route there.
+	Priority int
+	// IIF is the device that the packet came in on; "lo" stands for what the
+	// namespace sends itself.
+	IIF   string
+	Table int
+}
+
+// String is as `ip -6 rule` shows it, with the priority in front.
+func (r Rule) String() string {
+	return fmt.Sprintf("%d iif %s table %d", r.Priority, r.IIF, r.Table)
+}
+
+func (r Rule) compare(o Rule) int {
+	return cmp.Or(cmp.Compare(r.Priority, o.Priority), strings.Compare(r.IIF, o.IIF), cmp.Compare(r.Table, o.Table))
+}
