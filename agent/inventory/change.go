@@ -39,8 +39,18 @@ type Snapshot struct {
 	// for all routers.
 	KeepProxiesOf  []string
 	KeepAllProxies bool
+	// Ports are the places of ports of those proxies, as far as they were
+	// asked for; the places of all others stay as they were. See
+	// [Inventory.ReplacePorts] for ports that were asked for and do not exist.
+	Ports []Port
+	// KeepPorts are ids of ports that the source named but could not
+	// describe; KeepAllPorts: there is one that it could not even name.
+	KeepPorts    []string
+	KeepAllPorts bool
 	// Held are the routers that it could not describe, by id, with the names
-	// of the namespaces that may belong to them: nothing is removed there.
+	// of the namespaces that may belong to them: what is there and belongs to
+	// no other router is not removed. A name that ends in a hyphen
+	// ([FIPNamespacePrefix]) stands for all that begin with it.
 	Held map[string][]string
 }
 
@@ -117,6 +127,9 @@ func (i *Inventory) setRouters(s Snapshot, d dirt) {
 		ids = append(ids, r.ID)
 	}
 	i.setProxies(ids, s, d)
+	for _, p := range s.Ports {
+		i.setPort(p, d)
+	}
 	i.replay(d)
 }
 
@@ -125,17 +138,16 @@ func (i *Inventory) setRouter(r Router, d dirt) {
 	if known && equalRouter(old, r) {
 		return
 	}
+	// The new use of the ports comes first: the place of a port that is not
+	// named any more is forgotten.
+	i.usePorts(r)
 	if known {
 		d.add(old)
-		i.unuse(old)
+		i.leave(old)
+		i.unusePorts(old)
 	}
 	i.routers[r.ID] = r
-	for _, a := range r.External {
-		if i.users[a.Namespace] == nil {
-			i.users[a.Namespace] = map[string]bool{}
-		}
-		i.users[a.Namespace][r.ID] = true
-	}
+	i.enter(r)
 	d.add(r)
 }
 
@@ -146,7 +158,9 @@ func (i *Inventory) hold(id string, namespaces []string, d dirt) {
 		return
 	}
 	for _, ns := range slices.Concat(i.held[id], namespaces) {
-		d[ns] = true
+		if !isPrefix(ns) { // the next sweep finds those
+			d[ns] = true
+		}
 	}
 	if len(namespaces) == 0 {
 		delete(i.held, id)
@@ -161,18 +175,10 @@ func (i *Inventory) removeRouter(id string, d dirt) {
 		return
 	}
 	d.add(old)
-	i.unuse(old)
+	i.leave(old)
+	i.unusePorts(old)
 	delete(i.routers, id)
 	delete(i.proxies, id)
-}
-
-func (i *Inventory) unuse(r Router) {
-	for _, a := range r.External {
-		delete(i.users[a.Namespace], r.ID)
-		if len(i.users[a.Namespace]) == 0 {
-			delete(i.users, a.Namespace)
-		}
-	}
 }
 
 func (i *Inventory) setProxies(ids []string, s Snapshot, d dirt) {
@@ -198,22 +204,33 @@ func (i *Inventory) setProxies(ids []string, s Snapshot, d dirt) {
 				want[pid] = p
 			}
 		}
-		if !maps.Equal(i.proxies[id], want) {
-			i.proxies[id] = want
-			d.add(r)
+		for pid, p := range want {
+			if old, had := i.proxies[id][pid]; !had || old != p {
+				i.putProxy(r, p, d)
+			}
+		}
+		for pid, p := range i.proxies[id] {
+			if _, wanted := want[pid]; !wanted {
+				i.dropProxy(r, p, d)
+			}
 		}
 	}
 }
 
 func equalRouter(a, b Router) bool {
 	return a.ID == b.ID && a.Name == b.Name && a.Enabled == b.Enabled &&
-		a.Scope == b.Scope && a.Unsupported == b.Unsupported &&
+		a.Scope == b.Scope && a.Unsupported == b.Unsupported && a.Awaits == b.Awaits &&
 		slices.EqualFunc(a.External, b.External, func(x, y Attachment) bool {
-			return x.Namespace == y.Namespace && x.Device == y.Device && slices.Equal(x.Addrs, y.Addrs)
+			return x.Namespace == y.Namespace && x.Device == y.Device && slices.Equal(x.Addrs, y.Addrs) &&
+				x.Serves == y.Serves && equalInner(x.Inner, y.Inner)
 		}) &&
 		slices.EqualFunc(a.Subnets, b.Subnets, func(x, y Subnet) bool {
 			return x.Prefix == y.Prefix && x.Scope == y.Scope && slices.Equal(x.RouterAddrs, y.RouterAddrs)
 		})
+}
+
+func equalInner(a, b *Inner) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }
 
 func set(names []string) map[string]bool {

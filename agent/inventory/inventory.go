@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -18,6 +19,8 @@ type Inventory struct {
 	proxies map[string]map[string]Proxy // router id -> proxy id -> proxy
 	users   map[string]map[string]bool  // namespace -> ids of the routers in it
 	held    map[string][]string         // router id -> namespaces that may be its, while it can't be read
+	peers   map[string]map[string]bool  // namespace behind a pair of devices -> ids of the routers in it
+	ports   ports
 	journal journal
 }
 
@@ -31,6 +34,8 @@ func New(notify func(namespaces []string)) *Inventory {
 		proxies: map[string]map[string]Proxy{},
 		users:   map[string]map[string]bool{},
 		held:    map[string][]string{},
+		peers:   map[string]map[string]bool{},
+		ports:   newPorts(),
 		journal: journal{now: time.Now},
 	}
 }
@@ -98,7 +103,9 @@ func (i *Inventory) Namespace(name string) (entries []Entry, held bool) {
 		entries = append(entries, i.entry(id))
 	}
 	for _, namespaces := range i.held {
-		held = held || slices.Contains(namespaces, name)
+		held = held || slices.ContainsFunc(namespaces, func(h string) bool {
+			return h == name || isPrefix(h) && strings.HasPrefix(name, h)
+		})
 	}
 	return entries, held
 }
@@ -117,16 +124,48 @@ func (i *Inventory) entry(id string) Entry {
 	proxies := slices.SortedFunc(maps.Values(i.proxies[id]), func(a, b Proxy) int {
 		return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.ID, b.ID))
 	})
-	return Entry{Router: i.routers[id], Proxies: proxies}
+	e := Entry{Router: i.routers[id], Proxies: proxies}
+	if e.Router.ByPlace() {
+		e.Places = make(map[string]Place, len(proxies))
+		for _, p := range proxies {
+			if place, known := i.ports.places[p.PortID]; known {
+				e.Places[p.PortID] = place
+			}
+		}
+	}
+	return e
+}
+
+// Dependents returns the namespaces whose routers are themselves in the given
+// one, behind a pair of devices, sorted: what they should look like depends on
+// the router's end of the pair.
+func (i *Inventory) Dependents(namespace string) []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	d := dirt{}
+	for id := range i.peers[namespace] {
+		for _, a := range i.routers[id].External {
+			if a.Inner != nil && a.Inner.PeerNamespace == namespace {
+				d[a.Namespace] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(d))
 }
 
 // Counts are totals over the whole inventory.
 type Counts struct {
 	// Routers on this host, and those of them with NDP proxying enabled.
 	Routers, Enabled int
-	// Proxies of all routers on this host, and those of them that belong to
-	// enabled routers which meet no external network here.
-	Proxies, Unserved int
+	// Proxies of all routers on this host.
+	Proxies int
+	// Elsewhere are those of enabled routers that are known to be another
+	// host's to serve, since their ports are in no place that is served here.
+	Elsewhere int
+	// Unserved are the other ones of enabled routers that no attachment
+	// serves: the router meets no external network here (yet), or nobody
+	// knows where the port is.
+	Unserved int
 }
 
 // Counts returns the totals.
@@ -135,13 +174,31 @@ func (i *Inventory) Counts() Counts {
 	defer i.mu.Unlock()
 	c := Counts{Routers: len(i.routers)}
 	for id, r := range i.routers {
-		if r.Enabled {
-			c.Enabled++
-		}
 		c.Proxies += len(i.proxies[id])
-		if r.Enabled && len(r.External) == 0 {
+		if !r.Enabled {
+			continue
+		}
+		c.Enabled++
+		switch {
+		case r.ByPlace():
+			for _, p := range i.proxies[id] {
+				c.place(r, i.ports.places[p.PortID])
+			}
+		case len(r.External) == 0:
 			c.Unserved += len(i.proxies[id])
 		}
 	}
 	return c
+}
+
+// place counts one proxy of a router that serves by place. While the router
+// waits for an attachment, what is here is waiting with it.
+func (c *Counts) place(r Router, p Place) {
+	switch {
+	case slices.ContainsFunc(r.External, func(a Attachment) bool { return a.Publishes(p) }):
+	case p == Anywhere || p == Here:
+		c.Unserved++
+	default:
+		c.Elsewhere++
+	}
 }

@@ -158,6 +158,16 @@ func TestWhatCouldNotBeReadStays(t *testing.T) {
 	if _, held := inv.Namespace("ns-unknown"); !held {
 		t.Error("the namespace of a router that could not be read may be swept")
 	}
+	inv.Replace(inventory.Snapshot{
+		Routers: []inventory.Router{router("a", "ns-a"), router("b", "ns-b")},
+		Held:    map[string][]string{"unknown": {"ns-unknown", "fip-"}}, KeepAllProxies: true,
+	})
+	if _, held := inv.Namespace("fip-1"); !held {
+		t.Error("a shared namespace that may be of a router that could not be read may be swept")
+	}
+	if _, held := inv.Namespace("ns-unknown-too"); held {
+		t.Error("a name is taken for a prefix")
+	}
 	inv.ReplaceProxies([]string{"b"}, inventory.Snapshot{KeepProxiesOf: []string{"b"}})
 	if diff := cmp.Diff([]string{"r"}, proxies(t, inv, "b")); diff != "" {
 		t.Errorf("proxies of b after an answer with a nameless object of it (-want +got):\n%s", diff)
@@ -259,7 +269,7 @@ func TestAnyOrderEndsTheSame(t *testing.T) {
 		}
 		final := inventory.Snapshot{Routers: []inventory.Router{router("a", "ns-a")}, Proxies: []inventory.Proxy{proxy("p", "a", 1)}}
 		inv.Replace(final)
-		if got := fmt.Sprint(inv.Namespaces(), inv.RouterIDs(), inv.Counts()); got != "[ns-a] [a] {1 1 1 0}" {
+		if got := fmt.Sprint(inv.Namespaces(), inv.RouterIDs(), inv.Counts()); got != "[ns-a] [a] {1 1 1 0 0}" {
 			t.Fatalf("ended as %s", got)
 		}
 	})

@@ -1,6 +1,9 @@
 package inventory
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 // Neutron's names (neutron.agent.l3: NS_PREFIX, SNAT_NS_PREFIX, FIP_NS_PREFIX
 // and the device prefixes; interface names are cut to 14 characters,
@@ -31,3 +34,5 @@ func DeviceName(prefix, portID string) string {
 	name := prefix + portID
 	return name[:min(len(name), deviceNameLength)]
 }
+
+func isPrefix(namespace string) bool { return strings.HasSuffix(namespace, "-") }

@@ -26,9 +26,11 @@ type journal struct {
 	overflow bool
 }
 
+// push is of a proxy, or, if port is set, of a port.
 type push struct {
 	proxy   Proxy
 	deleted bool
+	port    *Port
 	at      time.Time
 }
 
@@ -68,6 +70,7 @@ func (i *Inventory) EndPull() (overtaken bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.journal.pulling = false
+	i.ports.expected = nil
 	i.journal.prune(i.journal.now())
 	return i.journal.overflow
 }
@@ -99,12 +102,27 @@ func (i *Inventory) push(p push) (local bool) {
 	return local
 }
 
+// replay applies the proxies first: a port counts once a proxy names it.
 func (i *Inventory) replay(d dirt) {
 	if !i.journal.pulling {
 		return
 	}
 	for _, p := range i.journal.pushes {
-		i.applyPush(p, d)
+		if p.port == nil {
+			i.applyPush(p, d)
+		}
+	}
+	i.replayPorts(d)
+}
+
+func (i *Inventory) replayPorts(d dirt) {
+	if !i.journal.pulling {
+		return
+	}
+	for _, p := range i.journal.pushes {
+		if p.port != nil {
+			i.setPort(*p.port, d)
+		}
 	}
 }
 
@@ -116,14 +134,9 @@ func (i *Inventory) applyPush(p push, d dirt) (local bool) {
 	old, had := i.proxies[r.ID][p.proxy.ID]
 	switch {
 	case p.deleted && had:
-		delete(i.proxies[r.ID], p.proxy.ID)
-		d.add(r)
+		i.dropProxy(r, old, d)
 	case !p.deleted && (!had || old != p.proxy):
-		if i.proxies[r.ID] == nil {
-			i.proxies[r.ID] = map[string]Proxy{}
-		}
-		i.proxies[r.ID][p.proxy.ID] = p.proxy
-		d.add(r)
+		i.putProxy(r, p.proxy, d)
 	}
 	return true
 }

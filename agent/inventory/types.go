@@ -1,6 +1,9 @@
 package inventory
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Router is what the planner needs to know of one router on this host.
 type Router struct {
@@ -23,6 +26,15 @@ type Router struct {
 	// Unsupported, when not empty, says why a router of this kind has no
 	// External here although it has a gateway.
 	Unsupported string
+	// Awaits, when not empty, says what an attachment that belongs into
+	// External is waiting for: the server does not list its device yet.
+	Awaits string
+}
+
+// ByPlace reports whether the places of the router's ports matter: it has, or
+// waits for, an attachment that does not serve all.
+func (r Router) ByPlace() bool {
+	return r.Awaits != "" || slices.ContainsFunc(r.External, func(a Attachment) bool { return a.Serves != Anywhere })
 }
 
 // Attachment is one external device of a router.
@@ -41,6 +53,9 @@ type Attachment struct {
 	// external network.
 	Inner *Inner
 }
+
+// Publishes reports whether the attachment serves ports of a place.
+func (a Attachment) Publishes(p Place) bool { return a.Serves == Anywhere || a.Serves == p }
 
 // Inner is the way from a shared namespace to the router in its own.
 type Inner struct {
@@ -97,7 +112,8 @@ type Proxy struct {
 }
 
 // Entry is a router together with its proxies, sorted by address then id, and
-// the places of their ports, by port id, as far as they are known.
+// the places of their ports, by port id, as far as they are known; nil for a
+// router that serves all of them wherever they are.
 type Entry struct {
 	Router  Router
 	Proxies []Proxy
