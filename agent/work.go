@@ -88,7 +88,7 @@ func (a *Agent) equalize(ctx context.Context, item reconcile.Item, entries []inv
 	if err != nil {
 		return a.unobserved(ctx, item, st, err)
 	}
-	p := plan.Namespace(ns, entries, have.Interfaces, a.o.Plan)
+	p := plan.Namespace(ns, entries, have.Interfaces, nil, a.o.Plan)
 	changes := dataplane.Diff(p.State, have)
 	result := dataplane.Result{Failures: changes.Failures}
 	if !changes.Empty() {

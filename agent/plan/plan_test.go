@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"flag"
+	"fmt"
 	"maps"
 	"net/netip"
 	"os"
@@ -122,7 +123,7 @@ func TestGoldens(t *testing.T) {
 		}), device(nil)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := plan.Namespace(ns, c.entries, c.interfaces, plan.Options{ProxyDelay: 0})
+			p := plan.Namespace(ns, c.entries, c.interfaces, nil, plan.Options{ProxyDelay: 0})
 			golden(t, name, text(p))
 		})
 	}
@@ -138,6 +139,12 @@ func text(p plan.Plan) string {
 	}
 	for _, r := range p.Rejected {
 		b.WriteString("rejected " + r.Proxy.Addr.String() + ": " + r.Reason + "\n")
+	}
+	for _, r := range p.Waiting {
+		b.WriteString("waiting " + r.Proxy.Addr.String() + ": " + r.Reason + "\n")
+	}
+	if p.Unplaced > 0 {
+		fmt.Fprintf(&b, "unplaced %d\n", p.Unplaced)
 	}
 	return b.String()
 }
@@ -180,7 +187,7 @@ func TestNothingIsPublishedByAccident(t *testing.T) {
 			}
 			e.Proxies = append(e.Proxies, inventory.Proxy{ID: a.String(), RouterID: "r", Addr: a})
 		}
-		p := plan.Namespace(ns, []inventory.Entry{e}, device(nil), plan.Options{ProxyDelay: time.Second})
+		p := plan.Namespace(ns, []inventory.Entry{e}, device(nil), nil, plan.Options{ProxyDelay: time.Second})
 		if !e.Router.Enabled && len(p.State.Devices) > 0 {
 			t.Fatalf("a router that is off has %v", p.State)
 		}

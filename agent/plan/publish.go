@@ -1,0 +1,96 @@
+package plan
+
+import (
+	"net/netip"
+	"slices"
+
+	"neutron-ndp-proxy-agent/agent/inventory"
+)
+
+// guarded are the internal subnets that may be reached from outside at all:
+// those of the gateway's address scope. The L3 agent's own rules keep the
+// others closed.
+func guarded(r inventory.Router) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range r.Subnets {
+		if s.Scope == r.Scope {
+			out = append(out, s.Prefix.Masked())
+		}
+	}
+	return out
+}
+
+// Served returns the proxies of a router that its attachments in a namespace
+// serve, whether or not they may be published. A proxy whose place is not
+// known is served by those only that serve any.
+func Served(name string, e inventory.Entry) []inventory.Proxy {
+	var out []inventory.Proxy
+	for _, p := range e.Proxies {
+		if slices.ContainsFunc(e.Router.External, func(at inventory.Attachment) bool {
+			return at.Namespace == name && at.Publishes(e.Places[p.PortID])
+		}) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// publish sorts the proxies that an attachment serves into those to publish
+// and those to refuse. The server checks the same things, but what a message
+// says is not trusted with the dataplane: the kernel accepts any nonsense as a
+// proxied address.
+func publish(e inventory.Entry, at inventory.Attachment) (accepted []inventory.Proxy, rejected []Rejection) {
+	for _, proxy := range e.Proxies {
+		if !at.Publishes(e.Places[proxy.PortID]) {
+			continue // its own host's, or not known yet whose
+		}
+		if why := refuse(e.Router, proxy.Addr); why != "" {
+			rejected = append(rejected, Rejection{proxy, why})
+			continue
+		}
+		accepted = append(accepted, proxy)
+	}
+	return accepted, rejected
+}
+
+// unplaced counts the proxies of which nobody knows yet whose they are.
+func unplaced(e inventory.Entry) int {
+	n := 0
+	for _, p := range e.Proxies {
+		if e.Router.ByPlace() && e.Places[p.PortID] == inventory.Anywhere {
+			n++
+		}
+	}
+	return n
+}
+
+func refuse(r inventory.Router, a netip.Addr) string {
+	switch {
+	case !a.Is6() || a.Is4In6():
+		return "not an IPv6 address"
+	case a.Zone() != "" || a.IsMulticast() || a.IsUnspecified() || a.IsLoopback() || a.IsLinkLocalUnicast():
+		return "not a global unicast address"
+	}
+	for _, at := range r.External {
+		if slices.Contains(at.Addrs, a) {
+			return "the router's own gateway address"
+		}
+	}
+	other := ""
+	for _, s := range r.Subnets {
+		if !s.Prefix.Contains(a) {
+			continue
+		}
+		if slices.Contains(s.RouterAddrs, a) {
+			return "the router's own address in " + s.Prefix.String()
+		}
+		if s.Scope == r.Scope {
+			return ""
+		}
+		other = s.Prefix.String()
+	}
+	if other != "" {
+		return "its subnet " + other + " has another address scope than the gateway"
+	}
+	return "outside every internal subnet of the router"
+}
