@@ -18,10 +18,12 @@ const (
 	KindEntry  Kind = "entry"
 	KindSysctl Kind = "sysctl"
 	KindFilter Kind = "filter"
+	KindRoute  Kind = "route"
+	KindRule   Kind = "rule"
 )
 
 // Kinds lists all kinds, for metrics that should show zeros.
-func Kinds() []Kind { return []Kind{KindEntry, KindSysctl, KindFilter} }
+func Kinds() []Kind { return []Kind{KindEntry, KindSysctl, KindFilter, KindRoute, KindRule} }
 
 // Changes is what has to be written to a namespace. A plain value: it can be
 // printed, compared and thrown away.
@@ -197,6 +199,11 @@ type Result struct {
 	Answerable map[string][]netip.Addr
 	// Withdrawn are the addresses for which it did and does no more.
 	Withdrawn map[string][]netip.Addr
+	// Removed are the entries, by device, that somebody else had made and that
+	// an exclusive device does not tolerate ([Device.Exclusive]); they are not
+	// among the Withdrawn. RemovedRoutes are the routes that went with them.
+	Removed       map[string][]netip.Addr
+	RemovedRoutes []Route
 	// Writes counts what was written to the kernel.
 	Writes int
 	// Drift is that of the Changes, of those kinds of which all was repaired.

@@ -122,6 +122,34 @@ func (d *Dataplane) Owned(ctx context.Context, ns string) (bool, error) {
 	return false, nil
 }
 
+// Interfaces returns the devices of a namespace, sorted by name, without
+// looking at anything else in it. Errors: as [Dataplane.Observe].
+func (d *Dataplane) Interfaces(ctx context.Context, ns string) ([]Interface, error) {
+	s, err := d.open(ctx, ns)
+	if err != nil {
+		return nil, err
+	}
+	defer d.close(s)
+	list, _, err := interfaces(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("namespace %s: %w", ns, err)
+	}
+	return list, nil
+}
+
+// interfaces also reports conf.all.proxy_ndp.
+func interfaces(ctx context.Context, s Session) (list []Interface, allProxyNDP bool, err error) {
+	links, err := s.Links(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	table, err := s.Sysctls(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	return withSysctls(links, table), table.AllProxyNDP, nil
+}
+
 // Observe returns what the namespace looks like. Errors: [ErrNamespaceGone]
 // and others, for [Classify].
 func (d *Dataplane) Observe(ctx context.Context, ns string, depth Depth) (Observation, error) {
@@ -139,22 +167,17 @@ func (d *Dataplane) Observe(ctx context.Context, ns string, depth Depth) (Observ
 
 func (d *Dataplane) observe(ctx context.Context, s Session, ns string, depth Depth) (Observation, error) {
 	o := Observation{Namespace: ns, ID: s.ID(), Depth: depth}
-	links, err := s.Links(ctx)
+	var err error
+	o.Interfaces, o.AllProxyNDP, err = interfaces(ctx, s)
 	if err != nil {
 		return Observation{}, err
 	}
-	table, err := s.Sysctls(ctx)
-	if err != nil {
-		return Observation{}, err
-	}
-	o.AllProxyNDP = table.AllProxyNDP
-	o.Interfaces = withSysctls(links, table)
 	entries, err := s.Neighbours(ctx)
 	if err != nil {
 		return Observation{}, err
 	}
-	names := make(map[int]string, len(links))
-	for _, i := range links {
+	names := make(map[int]string, len(o.Interfaces))
+	for _, i := range o.Interfaces {
 		names[i.Index] = i.Name
 	}
 	for _, e := range entries {
