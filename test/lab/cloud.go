@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -82,6 +83,12 @@ func (a *API) ensure(ctx context.Context, k kind, name string, f Fields) (string
 // (router down, NDP proxy off, another gateway address is fine), and waits until the L3 agent has
 // built the router.
 func (l *Lab) EnsureCloud(ctx context.Context, a *API) (*Cloud, error) {
+	return l.EnsureCloudOf(ctx, a, Fields{"ha": false, "distributed": false})
+}
+
+// EnsureCloudOf is EnsureCloud with another kind of router, if it has to be made: its fields "ha"
+// and "distributed".
+func (l *Lab) EnsureCloudOf(ctx context.Context, a *API, made Fields) (*Cloud, error) {
 	c := &Cloud{API: a, lab: l}
 	for _, name := range []string{"rabbitmq", "neutron-server", "l2-agent", "l3-agent"} {
 		if !l.ServiceAlive(ctx, name) {
@@ -106,7 +113,7 @@ func (l *Lab) EnsureCloud(ctx context.Context, a *API) (*Cloud, error) {
 		{&c.ExtSub, subnet, ExtSubName, func() Fields {
 			return Fields{"network_id": c.ExtNet, "subnetpool_id": c.Pool, "prefixlen": 112, "ip_version": 6, "enable_dhcp": false}
 		}},
-		{&c.Router, router, RouterName, func() Fields { return Fields{"ha": false, "distributed": false} }},
+		{&c.Router, router, RouterName, func() Fields { return maps.Clone(made) }},
 		{&c.IntNet, network, IntNetName, func() Fields { return Fields{"port_security_enabled": false} }},
 		{&c.IntSub, subnet, IntSubName, func() Fields {
 			return Fields{"network_id": c.IntNet, "subnetpool_id": c.Pool, "prefixlen": 112, "ip_version": 6,

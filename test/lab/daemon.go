@@ -24,6 +24,8 @@ type DaemonConfig struct {
 	More []string
 	// Args replaces all arguments if it is not nil.
 	Args []string
+	// Node is the host it runs on and whose files it reads; nil is the first.
+	Node *Node
 }
 
 // Daemon is a running neutron-ndp-proxy-agent.
@@ -68,18 +70,22 @@ func (l *Lab) startDaemon(name, dir string, c DaemonConfig) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	node := c.Node
+	if node == nil {
+		node = &Node{Name: Host, lab: l}
+	}
 	args := c.Args
 	if args == nil {
 		ours := filepath.Join(dir, "ndp_proxy_agent.ini")
 		if err := os.WriteFile(ours, []byte("[ndp_proxy]\n"+c.Ours), 0o600); err != nil {
 			return nil, err
 		}
-		for _, f := range append(append([]string{l.NeutronConf(), l.L3Conf()}, c.More...), ours) {
+		for _, f := range append(append([]string{node.NeutronConf(), node.L3Conf()}, c.More...), ours) {
 			args = append(args, "--config-file", f)
 		}
 	}
 	d := &Daemon{notify: notify, log: log, exited: make(chan struct{}), state: map[string]time.Time{}}
-	d.cmd = exec.Command(os.Getenv(EnvBinary), args...) //nolint:gosec // the daemon under test
+	d.cmd = node.exec(os.Getenv(EnvBinary), args...)
 	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "NOTIFY_SOCKET=" + socket, "HOME=" + filepath.Join(l.Dir, "home")}
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	if err := d.cmd.Start(); err != nil {

@@ -15,8 +15,8 @@ import (
 
 // Packet is one captured ICMPv6 packet.
 type Packet struct {
-	At       time.Time
-	Outgoing bool // sent by the host that captures
+	At       time.Time // the kernel's
+	Outgoing bool      // sent by the host that captures
 	SrcMAC   net.HardwareAddr
 	DstMAC   net.HardwareAddr
 	Src, Dst netip.Addr
@@ -83,6 +83,10 @@ func StartCapture(ns, device string) (*Capture, error) {
 		if err := unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20); err != nil {
 			return err
 		}
+		// the kernel's own time: what our scheduling costs is not the network's
+		if err := unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+			return err
+		}
 		if err := unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 50_000}); err != nil {
 			return err
 		}
@@ -99,9 +103,9 @@ func StartCapture(ns, device string) (*Capture, error) {
 
 func (c *Capture) read(ctx context.Context) {
 	defer close(c.done)
-	buf := make([]byte, 65536)
+	buf, control := make([]byte, 65536), make([]byte, 256)
 	for {
-		n, from, err := unix.Recvfrom(c.fd, buf, 0)
+		n, cn, _, from, err := unix.Recvmsg(c.fd, buf, control, 0)
 		if err != nil {
 			if ctx.Err() != nil {
 				return
@@ -112,6 +116,7 @@ func (c *Capture) read(ctx context.Context) {
 		if !ok {
 			continue
 		}
+		packet.At = received(control[:cn])
 		if ll, is := from.(*unix.SockaddrLinklayer); is {
 			packet.Outgoing = ll.Pkttype == unix.PACKET_OUTGOING
 		}
@@ -134,7 +139,6 @@ func decode(frame []byte) (p Packet, ok bool) {
 	}
 	body := ip[header : header+length]
 	p = Packet{
-		At:       time.Now(),
 		DstMAC:   net.HardwareAddr(append([]byte(nil), frame[:6]...)),
 		SrcMAC:   net.HardwareAddr(append([]byte(nil), frame[6:12]...)),
 		Src:      netip.AddrFrom16([16]byte(ip[8:24])),

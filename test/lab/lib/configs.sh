@@ -82,6 +82,8 @@ enable_metadata_proxy = false
 [agent]
 C
     if [ -n "$LAB_L3_EXT" ]; then echo "extensions = $LAB_L3_EXT"; fi
+    # keepalived that ended is started again within seconds, not a minute: tests wait for it
+    if [ "$LAB_HOST2" = 1 ]; then echo "check_child_processes_interval = 3"; fi
 }
 ml2_ini() {
     # Linux bridge tenants are vxlan because not every kernel has vlan devices; OVS tags them itself
