@@ -33,28 +33,38 @@ type Item struct {
 	Key string
 	// Deep asks for a look at everything, not only at what is cheap.
 	Deep bool
-	// Since is when the oldest event of this item came.
+	// Since is when the oldest event that this look answers came.
 	Since time.Time
 	// Failures counts the failed tries in a row.
 	Failures int
 }
 
 type entry struct {
-	item    Item
-	waiting bool // in ready, or to be put there when the running one ends
-	running bool
-	timer   *time.Timer // a retry to come
+	// quick and deep are the looks that are wanted, with the time of the
+	// oldest wish for each.
+	quick, deep           bool
+	quickSince, deepSince time.Time
+	failures              int
+	running               bool
+	timer                 *time.Timer // a retry to come
+	retry                 Item
 }
 
 // Queue is safe for concurrent use. The zero value is not usable: [NewQueue].
+//
+// It has two lanes. A look that an event asks for goes before the deep ones:
+// those come for all keys at once, from audits, and what just happened must
+// not wait for their end.
 type Queue struct {
 	backoff Backoff
 
 	mu      sync.Mutex
 	entries map[string]*entry
-	ready   []string
-	wake    chan struct{} // closed and replaced whenever ready grows
-	closed  bool
+	// urgent and audits are the keys that want a quick or a deep look and
+	// don't run. A key may be in them in vain, when another look was enough.
+	urgent, audits []string
+	wake           chan struct{} // closed and replaced whenever they grow
+	closed         bool
 }
 
 // NewQueue returns an empty queue.
@@ -76,26 +86,40 @@ func (q *Queue) add(key string, deep bool) {
 	}
 	e := q.entries[key]
 	if e == nil {
-		e = &entry{item: Item{Key: key}}
+		e = &entry{}
 		q.entries[key] = e
 	}
 	if e.timer != nil {
 		e.timer.Stop()
 		e.timer = nil
+		if e.retry.Deep {
+			q.want(key, e, true)
+		}
 	}
-	e.item.Deep = e.item.Deep || deep
-	if e.waiting {
+	q.want(key, e, deep)
+}
+
+// want notes one wish and queues the key for it.
+func (q *Queue) want(key string, e *entry, deep bool) {
+	wanted, since := &e.quick, &e.quickSince
+	if deep {
+		wanted, since = &e.deep, &e.deepSince
+	}
+	if *wanted {
 		return
 	}
-	e.waiting = true
-	e.item.Since = time.Now()
+	*wanted, *since = true, time.Now()
 	if !e.running {
-		q.push(key)
+		q.push(key, deep)
 	}
 }
 
-func (q *Queue) push(key string) {
-	q.ready = append(q.ready, key)
+func (q *Queue) push(key string, deep bool) {
+	if deep {
+		q.audits = append(q.audits, key)
+	} else {
+		q.urgent = append(q.urgent, key)
+	}
 	close(q.wake)
 	q.wake = make(chan struct{})
 }
@@ -109,23 +133,53 @@ func (q *Queue) Get(ctx context.Context) (item Item, ok bool) {
 			q.mu.Unlock()
 			return Item{}, false
 		}
-		if len(q.ready) > 0 {
-			key := q.ready[0]
-			q.ready = q.ready[1:]
-			e := q.entries[key]
-			item = e.item
-			e.waiting, e.running = false, true
-			e.item.Deep = false
-			q.mu.Unlock()
-			return item, true
-		}
+		item, ok = q.take()
 		wake := q.wake
 		q.mu.Unlock()
+		if ok {
+			return item, true
+		}
 		select {
 		case <-ctx.Done():
 			return Item{}, false
 		case <-wake:
 		}
+	}
+}
+
+// take returns the next item, if there is one. A deep look does for a quick
+// one too; after a quick one the deep one is still wanted.
+func (q *Queue) take() (Item, bool) {
+	for len(q.urgent) > 0 {
+		key := q.urgent[0]
+		q.urgent = q.urgent[1:]
+		if e := q.entries[key]; e != nil && e.quick && !e.running {
+			e.quick, e.running = false, true
+			return Item{Key: key, Since: e.quickSince, Failures: e.failures}, true
+		}
+	}
+	for len(q.audits) > 0 {
+		key := q.audits[0]
+		q.audits = q.audits[1:]
+		if e := q.entries[key]; e != nil && e.deep && !e.running {
+			item := Item{Key: key, Deep: true, Since: e.deepSince, Failures: e.failures}
+			if e.quick && e.quickSince.Before(item.Since) {
+				item.Since = e.quickSince
+			}
+			e.quick, e.deep, e.running = false, false, true
+			return item, true
+		}
+	}
+	return Item{}, false
+}
+
+// again queues a key that ran for what was wanted meanwhile.
+func (q *Queue) again(key string, e *entry) {
+	if e.quick {
+		q.push(key, false)
+	}
+	if e.deep {
+		q.push(key, true)
 	}
 }
 
@@ -138,9 +192,9 @@ func (q *Queue) Done(item Item) {
 		return
 	}
 	e.running = false
-	e.item.Failures = 0
-	if e.waiting {
-		q.push(item.Key)
+	e.failures = 0
+	if e.quick || e.deep {
+		q.again(item.Key, e)
 		return
 	}
 	delete(q.entries, item.Key)
@@ -156,24 +210,25 @@ func (q *Queue) Retry(item Item) time.Duration {
 		return 0
 	}
 	e.running = false
-	e.item.Failures++
-	e.item.Deep = e.item.Deep || item.Deep
-	if e.waiting {
-		q.push(item.Key)
+	e.failures++
+	if e.quick || e.deep {
+		// What is wanted now does for the retry; a deep one stays deep.
+		e.deep = e.deep || item.Deep
+		q.again(item.Key, e)
 		return 0
 	}
-	wait := q.backoff.delay(e.item.Failures)
+	wait := q.backoff.delay(e.failures)
 	var t *time.Timer
 	t = time.AfterFunc(wait, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		// A timer that fired while Add was overtaking it must not fire twice.
-		if e.timer == t {
+		if e.timer == t && !q.closed {
 			e.timer = nil
-			q.add(item.Key, false)
+			q.want(item.Key, e, item.Deep)
 		}
 	})
-	e.timer = t
+	e.timer, e.retry = t, item
 	return wait
 }
 
@@ -182,7 +237,7 @@ func (q *Queue) Idle() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, e := range q.entries {
-		if e.waiting || e.running {
+		if e.quick || e.deep || e.running {
 			return false
 		}
 	}

@@ -35,13 +35,91 @@ func TestManyEventsAreOneLook(t *testing.T) {
 	defer q.Close()
 	q.Add("a", false)
 	q.Add("b", false)
-	q.Add("a", true)
-	if got := get(t, q); got.Key != "a" || !got.Deep {
-		t.Fatalf("first item %+v, want a, deep", got)
+	q.Add("a", false)
+	for _, want := range []string{"a", "b"} {
+		if got := get(t, q); got.Key != want || got.Deep {
+			t.Fatalf("item %+v, want %s, not deep", got, want)
+		}
 	}
-	if got := get(t, q); got.Key != "b" || got.Deep {
-		t.Fatalf("second item %+v, want b, not deep", got)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if got, ok := q.Get(ctx); ok {
+		t.Fatalf("a third item: %+v", got)
 	}
+}
+
+// An audit asks for everything at once; what happens meanwhile is not behind it.
+func TestAnEventGoesBeforeTheAudit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		defer q.Close()
+		for _, key := range []string{"a", "b", "c"} {
+			q.Add(key, true)
+		}
+		time.Sleep(time.Second)
+		happened := time.Now()
+		q.Add("c", false)
+		q.Add("d", false)
+		first := get(t, q)
+		if first.Key != "c" || first.Deep || !first.Since.Equal(happened) {
+			t.Fatalf("first item %+v, want c, not deep", first)
+		}
+		q.Done(first)
+		var got string
+		for range 4 {
+			item := get(t, q)
+			got += item.Key
+			if item.Deep {
+				got += "+"
+			}
+			q.Done(item)
+		}
+		if got != "da+b+c+" {
+			t.Fatalf("then %s, want da+b+c+", got)
+		}
+		if !q.Idle() {
+			t.Error("something is left")
+		}
+	})
+}
+
+// A key in both lanes runs once at a time, and its deep look is not lost.
+func TestAKeyInBothLanes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		defer q.Close()
+		q.Add("a", true)
+		q.Add("a", false)
+		quick := get(t, q)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if item, ok := q.Get(ctx); ok {
+			t.Fatalf("%+v runs beside %+v", item, quick)
+		}
+		q.Done(quick)
+		if item := get(t, q); !item.Deep {
+			t.Fatalf("%+v: the deep look was lost", item)
+		}
+	})
+}
+
+// A failed deep look is still owed after an event overtook its retry.
+func TestAnEventOvertakesADeepRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		defer q.Close()
+		q.Add("a", true)
+		q.Retry(get(t, q))
+		start := time.Now()
+		q.Add("a", false)
+		for _, deep := range []bool{false, true} {
+			item := get(t, q)
+			if item.Deep != deep || time.Since(start) != 0 {
+				t.Fatalf("%+v after %v, want deep %v at once", item, time.Since(start), deep)
+			}
+			q.Done(item)
+		}
+	})
 }
 
 func TestAnEventDuringTheWorkMeansAnotherLook(t *testing.T) {
