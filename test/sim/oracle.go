@@ -1,0 +1,271 @@
+package sim
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// expectation is what the model says that a namespace must hold of ours.
+type expectation struct {
+	devices map[string]*expectedDevice
+	// ways are by published address; nil: no address needs one here.
+	ways map[netip.Addr]*way
+	// back is the next hop of what instances send, by fpr- device.
+	back map[string]back
+}
+
+type expectedDevice struct {
+	gateway            []netip.Addr
+	published, guarded []string
+}
+
+// way leads to an address in the router's own namespace.
+type way struct {
+	fpr, rfp, peer string // devices, and the namespace of the latter
+	router         *Router
+}
+
+type back struct {
+	fg      string
+	gateway netip.Addr
+}
+
+// expect computes what a namespace of a host must hold. It is written from
+// what Neutron's list of NDP proxies means, not from the planner.
+func (w *World) expect(h *Host, ns string) expectation {
+	e := expectation{devices: map[string]*expectedDevice{}, ways: map[netip.Addr]*way{}, back: map[string]back{}}
+	for _, r := range w.Routers {
+		if !r.Up || !r.Enabled || r.Gateway == nil || !h.carries(r) {
+			continue
+		}
+		switch {
+		case !r.Kind.Distributed():
+			if ns == r.qrouter() && h.Mode != ModeDVRNoExternal {
+				e.gatewayDevice(w, r, func(*Instance) bool { return true })
+			}
+		case ns == r.snat() && h.Mode == ModeDVRSNAT && slices.Contains(r.Hosts, h):
+			e.gatewayDevice(w, r, func(vm *Instance) bool {
+				return vm != nil && vm.Host != h && vm.Host.Mode == ModeDVRNoExternal
+			})
+		case ns == r.Gateway.Net.fip() && (h.Mode == ModeDVR || h.Mode == ModeDVRSNAT):
+			e.sharedDevice(w, r, h)
+		}
+	}
+	return e
+}
+
+// published are the addresses of a router that may be answered for at all.
+func (w *World) published(r *Router, here func(*Instance) bool) []string {
+	var out []string
+	for _, p := range w.cloud.proxies {
+		if p.Router != r || !here(w.instance(p.PortID)) {
+			continue
+		}
+		for _, i := range r.Interfaces {
+			if i.Net.Prefix.Contains(p.Addr) && i.Net.Scope == r.Gateway.Net.Scope && p.Addr != i.Addr {
+				out = append(out, p.Addr.String())
+				break
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func (r *Router) guarded() []string {
+	var out []string
+	for _, i := range r.Interfaces {
+		if i.Net.Scope == r.Gateway.Net.Scope {
+			out = append(out, i.Net.Prefix.String())
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (e expectation) gatewayDevice(w *World, r *Router, here func(*Instance) bool) {
+	e.devices[r.Gateway.qg()] = &expectedDevice{gateway: []netip.Addr{r.Gateway.Addr},
+		published: w.published(r, here), guarded: r.guarded()}
+}
+
+func (e expectation) sharedDevice(w *World, r *Router, h *Host) {
+	published := w.published(r, func(vm *Instance) bool { return vm != nil && vm.Host == h })
+	fg := r.agentPorts[h.Name+r.Gateway.Net.ID]
+	if len(published) == 0 || fg == nil {
+		return
+	}
+	d := e.devices[fg.fg()]
+	if d == nil {
+		d = &expectedDevice{gateway: []netip.Addr{fg.Addr}}
+		e.devices[fg.fg()] = d
+	}
+	d.published = append(d.published, published...)
+	d.guarded = append(d.guarded, r.guarded()...)
+	slices.Sort(d.published)
+	slices.Sort(d.guarded)
+	d.guarded = slices.Compact(d.guarded)
+	for _, a := range published {
+		e.ways[netip.MustParseAddr(a)] = &way{fpr: r.fpr(), rfp: r.rfp(), peer: r.qrouter(), router: r}
+	}
+	e.back[r.fpr()] = back{fg: fg.fg(), gateway: fg.Net.Gateway}
+}
+
+// differences between what must be and what is. peers are dumps of the other
+// namespaces of the host.
+func (e expectation) differences(ns string, d *Dump, peers map[string]*Dump) []string {
+	c := &comparison{e: e, d: d}
+	c.ways(peers)
+	c.devices()
+	c.filter()
+	for i := range c.out {
+		c.out[i] = ns + ": " + c.out[i]
+	}
+	return c.out
+}
+
+type comparison struct {
+	e   expectation
+	d   *Dump
+	out []string
+	// waiting addresses have no way yet, so they must not be answered for.
+	waiting map[string]bool
+}
+
+func (c *comparison) say(format string, args ...any) { c.out = append(c.out, fmt.Sprintf(format, args...)) }
+
+func (c *comparison) same(what string, want, got []string) {
+	if slices.Sort(got); !slices.Equal(want, got) {
+		c.say("%s: want %v, got %v", what, want, got)
+	}
+}
+
+func (c *comparison) devices() {
+	for _, name := range sortedKeys(c.d.Devices) {
+		dev, want := c.d.Devices[name], c.e.devices[name]
+		var marked []string
+		for _, p := range c.d.Proxies {
+			if p.Dev == name && p.Protocol == Protocol {
+				marked = append(marked, p.Dst)
+			}
+		}
+		if want == nil {
+			c.same("our entries on "+name, nil, marked)
+			if dev.ProxyNDP == "1" {
+				c.say("%s answers", name)
+			}
+			if dev.ProxyDelay != "" && dev.ProxyDelay != "80" {
+				c.say("proxy_delay of %s is %s, not the kernel's", name, dev.ProxyDelay)
+			}
+			continue
+		}
+		published := c.usable(want.published)
+		slices.Sort(marked)
+		if !dev.Up() || !dev.IPv6 {
+			// The kernel dropped them, and they may have come back since.
+			for _, a := range marked {
+				if !slices.Contains(published, a) {
+					c.say("entry %s on %s, which is down", a, name)
+				}
+			}
+			if dev.ProxyNDP == "1" && dev.IPv6 {
+				c.say("%s answers although it is down", name)
+			}
+			continue
+		}
+		c.same("our entries on "+name, published, marked)
+		answer := "0"
+		if slices.ContainsFunc(want.gateway, dev.Holds) {
+			answer = "1"
+		}
+		if dev.ProxyNDP != answer {
+			c.say("proxy_ndp of %s is %s, want %s", name, dev.ProxyNDP, answer)
+		}
+		if dev.ProxyDelay != "0" {
+			c.say("proxy_delay of %s is %s", name, dev.ProxyDelay)
+		}
+	}
+}
+
+// usable are the addresses that have their way.
+func (c *comparison) usable(published []string) []string {
+	return slices.DeleteFunc(slices.Clone(published), func(a string) bool { return c.waiting[a] })
+}
+
+func (c *comparison) filter() {
+	if wanted := len(c.e.devices) > 0; wanted != c.d.Present {
+		c.say("our table present: %v, want %v", c.d.Present, wanted)
+		return
+	}
+	sets, comments := map[string]bool{"record": true}, 0
+	for name, want := range c.e.devices {
+		published := c.usable(want.published)
+		if c.d.Devices[name] == nil {
+			published = want.published
+		}
+		sets["published-"+name], sets["guarded-"+name] = true, true
+		c.same("set of what "+name+" lets in", published, c.d.Sets["published-"+name])
+		c.same("set of what "+name+" guards", want.guarded, c.d.Sets["guarded-"+name])
+		comments++
+		dev := c.d.Devices[name]
+		if dev == nil || !dev.LinkLocal().IsValid() {
+			continue
+		}
+		comments++
+		if rule := "answer " + name + " by " + dev.LinkLocal().String(); !slices.ContainsFunc(c.d.Comments, func(s string) bool { return strings.HasPrefix(s, rule) }) {
+			c.say("no rule %q for unicast solicitations in %q", rule, c.d.Comments)
+		}
+	}
+	if len(c.d.Comments) != comments {
+		c.say("%d rules in our table, want %d: %q", len(c.d.Comments), comments, c.d.Comments)
+	}
+	for name := range c.d.Sets {
+		if !sets[name] {
+			c.say("set %s is in our table", name)
+		}
+	}
+}
+
+// ways compares routes and rules with our protocol.
+func (c *comparison) ways(peers map[string]*Dump) {
+	c.waiting = map[string]bool{}
+	var routes, rules []string
+	for a, w := range c.e.ways {
+		var next netip.Addr
+		if peer := peers[w.peer]; peer != nil && peer.Devices[w.rfp] != nil && peer.Devices[w.rfp].Up() {
+			next = peer.Devices[w.rfp].LinkLocal()
+		}
+		if fpr := c.d.Devices[w.fpr]; fpr == nil || !fpr.Up() || !next.IsValid() {
+			c.waiting[a.String()] = true
+			continue
+		}
+		routes = append(routes, fmt.Sprintf("%s via %s dev %s table 254", a, next, w.fpr))
+		if b := c.e.back[w.fpr]; b.gateway.IsValid() && c.d.Devices[b.fg] != nil {
+			routes = append(routes, fmt.Sprintf("default via %s dev %s table 110", b.gateway, b.fg))
+			rules = append(rules, "32800 iif "+w.fpr+" table 110", "32800 iif lo table 110")
+		}
+	}
+	c.same("our routes", sorted(routes), c.d.OurRoutes())
+	c.same("our rules", sorted(rules), c.d.OurRules())
+}
+
+// OurRoutes are those with our protocol.
+func (d *Dump) OurRoutes() (out []string) {
+	for _, r := range d.Routes {
+		if r.Protocol == Protocol {
+			out = append(out, fmt.Sprintf("%s via %s dev %s table %s", r.Dst, r.Gateway, r.Dev, r.Table))
+		}
+	}
+	return out
+}
+
+// OurRules are those with our protocol.
+func (d *Dump) OurRules() (out []string) {
+	for _, r := range d.Rules {
+		if r.Protocol == Protocol {
+			out = append(out, fmt.Sprintf("%d iif %s table %s", r.Priority, r.IIF, r.Table))
+		}
+	}
+	return out
+}
