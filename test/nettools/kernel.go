@@ -67,7 +67,7 @@ func proxyEntry(words []string) (ProxyEntry, error) {
 
 // Tables lists the nftables tables of a namespace as "family name", sorted.
 func Tables(ctx context.Context, ns string) ([]string, error) {
-	out, err := Run(ctx, "ip", "netns", "exec", ns, "nft", "-j", "list", "tables")
+	out, err := Exec(ctx, ns, "nft", "-j", "list", "tables")
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func Table(ctx context.Context, ns, family, name string) (string, error) {
 	if err != nil || !slices.Contains(tables, family+" "+name) {
 		return "", err
 	}
-	out, err := Run(ctx, "ip", "netns", "exec", ns, "nft", "list", "table", family, name)
+	out, err := Exec(ctx, ns, "nft", "list", "table", family, name)
 	return string(out), err
 }
 

@@ -64,6 +64,12 @@ func IP(ctx context.Context, ns string, args ...string) ([]byte, error) {
 	return Run(ctx, "ip", append([]string{"-n", ns}, args...)...)
 }
 
+// Exec runs a command in the named network namespace. The name may be a path that leaves NetnsDir, as
+// for `ip -n`; `ip netns exec` would refuse it.
+func Exec(ctx context.Context, ns string, argv ...string) ([]byte, error) {
+	return Run(ctx, "nsenter", append([]string{"--net=" + filepath.Join(NetnsDir, ns), "--"}, argv...)...)
+}
+
 // Sysctl reads /proc/sys/net/<path> as the named namespace sees it, without the final newline.
 func Sysctl(ns, path string) (string, error) {
 	var value []byte
