@@ -34,6 +34,14 @@ type Binding struct {
 type Subscription struct {
 	Queue    Queue
 	Bindings []Binding
+	// Optional are bindings to exchanges that others make and that may not
+	// exist: one that does is bound, one that does not is passed over and never
+	// declared. It is asked at each set-up; nil: none. See [Conn.Bind] for
+	// exchanges that appear later.
+	Optional func() []Binding
+	// Unwanted are bindings that the queue may still have from before, and
+	// that are removed.
+	Unwanted []Binding
 	// Purge empties the queue before consuming.
 	Purge bool
 	// Prefetch bounds the deliveries that are not acknowledged; 0 no bound.

@@ -25,6 +25,10 @@ func (s *session) prepare(sub Subscription) (*amqp091.Channel, int, error) {
 		s.closeChannel(ch)
 		return nil, 0, err
 	}
+	if err := s.settle(sub); err != nil {
+		s.closeChannel(ch)
+		return nil, 0, err
+	}
 	if sub.Purge {
 		err := s.do("purge queue", func() error {
 			n, e := ch.QueuePurge(sub.Queue.Name, false)
@@ -135,6 +139,9 @@ func (s *session) replace(sub Subscription) (*amqp091.Channel, int, error) {
 	if err := s.bind(ch, standIn, sub.Bindings); err != nil {
 		return nil, 0, err
 	}
+	if _, err := s.bindOptional(standIn, sub.optional()); err != nil {
+		return nil, 0, err
+	}
 	err = s.do(fmt.Sprintf("delete queue %q", sub.Queue.Name), func() error {
 		_, e := ch.QueueDelete(sub.Queue.Name, false, false, false)
 		return e
@@ -146,7 +153,11 @@ func (s *session) replace(sub Subscription) (*amqp091.Channel, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := s.bind(fresh, sub.Queue.Name, sub.Bindings); err != nil {
+	err = s.bind(fresh, sub.Queue.Name, sub.Bindings)
+	if err == nil {
+		_, err = s.bindOptional(sub.Queue.Name, sub.optional())
+	}
+	if err != nil {
 		s.closeChannel(fresh)
 		return nil, 0, err
 	}
