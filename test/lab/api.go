@@ -156,6 +156,8 @@ type Port struct {
 	NetworkID string    `json:"network_id"`
 	MAC       string    `json:"mac_address"`
 	Status    string    `json:"status"`
+	Owner     string    `json:"device_owner"`
+	Host      string    `json:"binding:host_id"`
 	FixedIPs  []FixedIP `json:"fixed_ips"`
 }
 

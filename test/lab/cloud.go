@@ -89,6 +89,18 @@ func (l *Lab) EnsureCloud(ctx context.Context, a *API) (*Cloud, error) {
 // EnsureCloudOf is EnsureCloud with another kind of router, if it has to be made: its fields "ha"
 // and "distributed".
 func (l *Lab) EnsureCloudOf(ctx context.Context, a *API, made Fields) (*Cloud, error) {
+	c, err := l.ensureParts(ctx, a, made)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.ensureRouter(ctx); err != nil {
+		return nil, err
+	}
+	return c, c.Refresh(ctx)
+}
+
+// ensureParts finds or makes the networks and the router, not yet connected.
+func (l *Lab) ensureParts(ctx context.Context, a *API, made Fields) (*Cloud, error) {
 	c := &Cloud{API: a, lab: l}
 	for _, name := range []string{"rabbitmq", "neutron-server", "l2-agent", "l3-agent"} {
 		if !l.ServiceAlive(ctx, name) {
@@ -127,13 +139,26 @@ func (l *Lab) EnsureCloudOf(ctx context.Context, a *API, made Fields) (*Cloud, e
 		}
 		*s.id = id
 	}
-	if err := c.ensureRouter(ctx); err != nil {
-		return nil, err
-	}
-	return c, c.Refresh(ctx)
+	return c, nil
 }
 
+// ensureRouter connects the router and gives it to this host's L3 agent.
 func (c *Cloud) ensureRouter(ctx context.Context) error {
+	if err := c.connectRouter(ctx); err != nil {
+		return err
+	}
+	hosts, err := c.hosts(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(hosts, Host) {
+		return c.AddToAgent(ctx)
+	}
+	return nil
+}
+
+// connectRouter gives the router what the workflow does: its gateway, NDP proxying, the internal subnet.
+func (c *Cloud) connectRouter(ctx context.Context) error {
 	r, err := show[Router](ctx, c.API, router, c.Router)
 	if err != nil {
 		return err
@@ -156,21 +181,12 @@ func (c *Cloud) ensureRouter(ctx context.Context) error {
 			return err
 		}
 	}
-	on, err := c.routerPorts(ctx, "network:router_interface")
+	on, err := c.interfaces(ctx)
 	if err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(on, func(p Port) bool { return p.NetworkID == c.IntNet }) {
-		if err := c.AddInterface(ctx, c.IntSub); err != nil {
-			return err
-		}
-	}
-	hosts, err := c.hosts(ctx)
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(hosts, Host) {
-		return c.AddToAgent(ctx)
+		return c.AddInterface(ctx, c.IntSub)
 	}
 	return nil
 }
@@ -184,7 +200,7 @@ func (c *Cloud) Refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	internal, err := c.routerPorts(ctx, "network:router_interface")
+	internal, err := c.interfaces(ctx)
 	if err != nil {
 		return err
 	}
@@ -236,6 +252,13 @@ func (c *Cloud) ensureUpstream(ctx context.Context) error {
 	}
 	_, err = nettools.IP(ctx, UpstreamNS, "-6", "route", "replace", PoolPrefix, "dev", UpstreamDev)
 	return err
+}
+
+// interfaces lists the router's ports on internal subnets; who owns them depends on the kind of router.
+func (c *Cloud) interfaces(ctx context.Context) ([]Port, error) {
+	return list[Port](ctx, c.API, port, url.Values{"device_id": {c.Router}, "device_owner": {
+		"network:router_interface", "network:router_interface_distributed", "network:ha_router_replicated_interface",
+	}})
 }
 
 func (c *Cloud) routerPorts(ctx context.Context, owner string) ([]Port, error) {

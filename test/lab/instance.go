@@ -104,7 +104,7 @@ func (i *Instance) plug(ctx context.Context) error {
 
 // routerLinkLocal is the link-local address of the router's internal interface (EUI-64 of its MAC).
 func (i *Instance) routerLinkLocal(ctx context.Context) (netip.Addr, error) {
-	ports, err := i.cloud.routerPorts(ctx, "network:router_interface")
+	ports, err := i.cloud.interfaces(ctx)
 	if err != nil {
 		return netip.Addr{}, err
 	}

@@ -53,7 +53,7 @@ func (c *Cloud) wipeRouter(ctx context.Context) error {
 			return err
 		}
 	}
-	interfaces, err := c.routerPorts(ctx, "network:router_interface")
+	interfaces, err := c.interfaces(ctx)
 	if err != nil {
 		return err
 	}
