@@ -40,6 +40,8 @@ type Cloud struct {
 	Gateway     netip.Addr // of the router on the external network
 	Upstream    netip.Addr // gateway of the external subnet: the upstream router
 	Internal    netip.Addr // gateway of the internal subnet: the router
+
+	UpstreamDev string // interface of the upstream router on the external network
 }
 
 // poll calls check until it says true or fails, or ctx ends.
@@ -101,7 +103,7 @@ func (l *Lab) EnsureCloudOf(ctx context.Context, a *API, made Fields) (*Cloud, e
 
 // ensureParts finds or makes the networks and the router, not yet connected.
 func (l *Lab) ensureParts(ctx context.Context, a *API, made Fields) (*Cloud, error) {
-	c := &Cloud{API: a, lab: l}
+	c := &Cloud{API: a, lab: l, UpstreamDev: UpstreamDev}
 	for _, name := range []string{"rabbitmq", "neutron-server", "l2-agent", "l3-agent"} {
 		if !l.ServiceAlive(ctx, name) {
 			if err := l.Service(ctx, "start", name); err != nil {
@@ -152,7 +154,7 @@ func (c *Cloud) ensureRouter(ctx context.Context) error {
 		return err
 	}
 	if !slices.Contains(hosts, Host) {
-		return c.AddToAgent(ctx)
+		return c.Reschedule(ctx, Host)
 	}
 	return nil
 }
@@ -237,20 +239,20 @@ func (c *Cloud) Refresh(ctx context.Context) error {
 // subnet, and a direct route for the whole pool.
 func (c *Cloud) ensureUpstream(ctx context.Context) error {
 	address := c.Upstream.String() + "/112"
-	out, err := nettools.IP(ctx, UpstreamNS, "-6", "-o", "addr", "show", "dev", UpstreamDev, "scope", "global")
+	out, err := nettools.IP(ctx, UpstreamNS, "-6", "-o", "addr", "show", "dev", c.UpstreamDev, "scope", "global")
 	if err != nil {
 		return err
 	}
 	if !strings.Contains(string(out), " "+address+" ") || strings.Count(string(out), "\n") != 1 {
-		if _, err := nettools.IP(ctx, UpstreamNS, "-6", "addr", "flush", "dev", UpstreamDev, "scope", "global"); err != nil {
+		if _, err := nettools.IP(ctx, UpstreamNS, "-6", "addr", "flush", "dev", c.UpstreamDev, "scope", "global"); err != nil {
 			return err
 		}
 	}
-	_, err = nettools.IP(ctx, UpstreamNS, "addr", "replace", address, "dev", UpstreamDev, "nodad")
+	_, err = nettools.IP(ctx, UpstreamNS, "addr", "replace", address, "dev", c.UpstreamDev, "nodad")
 	if err != nil {
 		return err
 	}
-	_, err = nettools.IP(ctx, UpstreamNS, "-6", "route", "replace", PoolPrefix, "dev", UpstreamDev)
+	_, err = nettools.IP(ctx, UpstreamNS, "-6", "route", "replace", PoolPrefix, "dev", c.UpstreamDev)
 	return err
 }
 

@@ -170,7 +170,7 @@ func hasNoDevice(ctx context.Context, ns, device string) bool {
 // RouteVia makes the upstream router reach an address through the router's gateway address instead
 // of on the link; the returned function takes the route away.
 func (c *Cloud) RouteVia(ctx context.Context, a, via netip.Addr) (undo func(context.Context) error, err error) {
-	route := []string{a.String(), "via", via.String(), "dev", UpstreamDev}
+	route := []string{a.String(), "via", via.String(), "dev", c.UpstreamDev}
 	if _, err := nettools.IP(ctx, UpstreamNS, append([]string{"-6", "route", "replace"}, route...)...); err != nil {
 		return nil, err
 	}
