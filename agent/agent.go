@@ -23,6 +23,8 @@ import (
 type Dataplane interface {
 	Namespaces(ctx context.Context) ([]string, error)
 	Owned(ctx context.Context, namespace string) (bool, error)
+	// Interfaces are those of a namespace in which nothing is ours.
+	Interfaces(ctx context.Context, namespace string) ([]dataplane.Interface, error)
 	Observe(ctx context.Context, namespace string, depth dataplane.Depth) (dataplane.Observation, error)
 	Apply(ctx context.Context, changes dataplane.Changes) (dataplane.Result, error)
 	// Identify tells two names of one namespace.
@@ -79,6 +81,7 @@ type Agent struct {
 	o         Options
 	inventory *inventory.Inventory
 	queue     *reconcile.Queue
+	following *following
 	ready     chan struct{}
 
 	synced     chan struct{}
@@ -87,7 +90,6 @@ type Agent struct {
 	mu       sync.Mutex
 	awaited  map[string]bool // namespaces of the first sync that were not looked at yet; nil before it
 	statuses map[string]status
-	followed map[string]bool
 	devices  map[string]map[string]linkLayer // of the last plan, by namespace and name
 }
 
@@ -99,11 +101,11 @@ func New(o Options) *Agent {
 		queue: reconcile.NewQueue(reconcile.Backoff{
 			Min: o.RetryMin, Max: o.RetryMax, Jitter: o.Jitter,
 		}),
-		ready:    make(chan struct{}),
-		synced:   make(chan struct{}),
-		statuses: map[string]status{},
-		followed: map[string]bool{},
-		devices:  map[string]map[string]linkLayer{},
+		following: newFollowing(o.Watcher),
+		ready:     make(chan struct{}),
+		synced:    make(chan struct{}),
+		statuses:  map[string]status{},
+		devices:   map[string]map[string]linkLayer{},
 	}
 	a.inventory = inventory.New(a.changed)
 	return a
@@ -157,11 +159,14 @@ func (a *Agent) watch(ctx context.Context) error {
 			if !ok {
 				return errors.New("the watcher of the kernel's events ended")
 			}
-			if entries, _ := a.inventory.Namespace(e.Namespace); len(entries) == 0 {
+			concerned := a.concerned(e.Namespace)
+			if len(concerned) == 0 {
 				continue // somebody else's, or a leftover for the next sweep
 			}
 			a.o.Log.Debug("kernel event", zap.String("namespace", e.Namespace), zap.String("cause", e.Cause))
-			a.queue.Add(e.Namespace, false)
+			for _, ns := range concerned {
+				a.queue.Add(ns, false)
+			}
 		}
 	}
 }

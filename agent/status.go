@@ -14,7 +14,8 @@ import (
 
 // counts of one namespace.
 type counts struct {
-	// Routers in the namespace, and proxies of the enabled ones.
+	// Routers in the namespace, and proxies of the enabled ones that are
+	// served in it.
 	Routers, Proxies int
 	// Pending proxies are wanted but not answered for, with nothing wrong
 	// that we could mend: the namespace or device is not there, another node
@@ -34,6 +35,9 @@ type status struct {
 	// passing: the trouble is of the kind that the next try finds gone; said:
 	// it was logged.
 	passing, said bool
+	// idle: nothing is published in the namespace, and nothing of ours need be
+	// there, so that it may be missing.
+	idle bool
 	// notice is what somebody else made and the operator should know of.
 	notice string
 }
@@ -55,10 +59,17 @@ func (s *status) judge(p plan.Plan, have dataplane.Observation, result dataplane
 	s.counts.Failed = len(p.Rejected)
 	var why []string
 	for _, d := range p.State.Devices {
-		if !d.Answer {
+		if reason := p.Standby[d.Name]; reason != "" {
 			s.counts.Pending += len(d.Published)
-			why = append(why, p.Standby[d.Name])
+			why = append(why, reason)
 		}
+	}
+	s.counts.Pending += len(p.Waiting)
+	for _, w := range p.Waiting {
+		why = append(why, w.Reason)
+	}
+	if p.Unplaced > 0 { // counted with the inventory: they are in no namespace yet
+		why = append(why, fmt.Sprintf("the server's word where the ports of %d proxies are", p.Unplaced))
 	}
 	var errs []error
 	for _, f := range result.Failures {
@@ -66,7 +77,7 @@ func (s *status) judge(p plan.Plan, have dataplane.Observation, result dataplane
 			errs = append(errs, f)
 		}
 	}
-	s.counts.Failed += unanswered(p.State, have, result)
+	s.counts.Failed += unanswered(p, have, result)
 	if err != nil {
 		errs = append(errs, err)
 		s.counts.Failed = s.counts.Proxies
@@ -85,11 +96,11 @@ func (s *status) judge(p plan.Plan, have dataplane.Observation, result dataplane
 // unanswered counts the addresses that should be answered for and are not,
 // because something failed: of one address, of its device, or of the filter,
 // without which nothing is added.
-func unanswered(want dataplane.State, have dataplane.Observation, result dataplane.Result) int {
+func unanswered(p plan.Plan, have dataplane.Observation, result dataplane.Result) int {
 	n := 0
-	for _, d := range want.Devices {
+	for _, d := range p.State.Devices {
 		i, exists := have.Interface(d.Name)
-		if !d.Answer || !exists {
+		if p.Standby[d.Name] != "" || !exists {
 			continue
 		}
 		failed, all := map[netip.Addr]bool{}, false
@@ -148,14 +159,15 @@ type Totals struct {
 	// Routers on this host; Enabled ones have NDP proxying on.
 	Routers, Enabled int
 	// Proxies of all routers on this host; those of routers that are not
-	// enabled are neither pending nor failed.
-	Proxies, Pending, Failed int
+	// enabled are neither pending nor failed, nor are the ones that other
+	// hosts serve, which are Elsewhere.
+	Proxies, Pending, Failed, Elsewhere int
 }
 
 // Totals returns the sums as of the last look at each namespace.
 func (a *Agent) Totals() Totals {
 	c := a.inventory.Counts()
-	t := Totals{Routers: c.Routers, Enabled: c.Enabled, Proxies: c.Proxies, Pending: c.Unserved}
+	t := Totals{Routers: c.Routers, Enabled: c.Enabled, Proxies: c.Proxies, Pending: c.Unserved, Elsewhere: c.Elsewhere}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for s := range maps.Values(a.statuses) {
@@ -171,7 +183,7 @@ func (a *Agent) Totals() Totals {
 func notice(want dataplane.State, have dataplane.Observation) string {
 	var parts []string
 	for _, d := range want.Devices {
-		if !d.Answer {
+		if !d.Answer || d.Exclusive {
 			continue
 		}
 		var strangers []netip.Addr

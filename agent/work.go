@@ -53,10 +53,10 @@ func (a *Agent) look(ctx context.Context, item reconcile.Item) ending {
 	ns := item.Key
 	entries, held := a.inventory.Namespace(ns)
 	if len(entries) > 0 {
-		a.follow(ns, true)
+		a.following.set(ns, plan.PeerNamespaces(ns, entries))
 		return a.equalize(ctx, item, entries)
 	}
-	if held || !a.inventory.Synced() || !a.o.Scope(ns) && !a.worksIn(ns) {
+	if held || !a.inventory.Synced() || !a.o.Scope(ns) && !a.following.worksIn(ns) {
 		// Nothing is known of it for sure, or it is none of our business: so
 		// nothing may be removed.
 		return settled
@@ -79,7 +79,7 @@ func (a *Agent) look(ctx context.Context, item reconcile.Item) ending {
 // equalize observes, plans, compares, writes the difference and announces.
 func (a *Agent) equalize(ctx context.Context, item reconcile.Item, entries []inventory.Entry) ending {
 	ns := item.Key
-	st := status{counts: tally(entries)}
+	st := status{counts: tally(ns, entries), idle: idle(ns, entries)}
 	depth := dataplane.Quick
 	if item.Deep {
 		depth = dataplane.Deep
@@ -88,7 +88,11 @@ func (a *Agent) equalize(ctx context.Context, item reconcile.Item, entries []inv
 	if err != nil {
 		return a.unobserved(ctx, item, st, err)
 	}
-	p := plan.Namespace(ns, entries, have.Interfaces, nil, a.o.Plan)
+	peers, err := a.peers(ctx, ns, entries)
+	if err != nil {
+		return a.unobserved(ctx, item, st, err)
+	}
+	p := plan.Namespace(ns, entries, have.Interfaces, peers, a.o.Plan)
 	changes := dataplane.Diff(p.State, have)
 	result := dataplane.Result{Failures: changes.Failures}
 	if !changes.Empty() {
@@ -116,7 +120,7 @@ func (a *Agent) unobserved(ctx context.Context, item reconcile.Item, st status, 
 	}
 	if dataplane.Classify(err) == dataplane.ClassGone {
 		a.forgetAll(item.Key)
-		if st.counts.Routers > 0 {
+		if st.counts.Routers > 0 && !st.idle {
 			st.wait("namespace does not exist yet")
 		}
 		a.report(item.Key, item, st, dataplane.Result{})
@@ -127,35 +131,10 @@ func (a *Agent) unobserved(ctx context.Context, item reconcile.Item, st status, 
 	return st.ending(dataplane.Result{}, err)
 }
 
-// follow asks for the kernel events of the namespaces that we work in.
-func (a *Agent) follow(ns string, wanted bool) {
-	a.mu.Lock()
-	was := a.followed[ns]
-	if wanted {
-		a.followed[ns] = true
-	} else {
-		delete(a.followed, ns)
-	}
-	a.mu.Unlock()
-	switch {
-	case wanted && !was:
-		a.o.Watcher.Follow(ns)
-	case !wanted && was:
-		a.o.Watcher.Unfollow(ns)
-	}
-}
-
-// worksIn reports whether this run has made a namespace what it is.
-func (a *Agent) worksIn(ns string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.followed[ns]
-}
-
 // release ends the work in a namespace in which nothing of ours is left, or
 // which is worked in under another name.
 func (a *Agent) release(ns string) {
-	a.follow(ns, false)
+	a.following.end(ns)
 	a.forgetAll(ns)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -187,6 +166,12 @@ func (a *Agent) report(ns string, item reconcile.Item, st status, result datapla
 	}
 	for device, addrs := range result.Withdrawn {
 		log.Info("withdrawn", zap.String("device", device), addresses(addrs), zap.Int("count", len(addrs)), zap.Duration("after", took))
+	}
+	for device, addrs := range result.Removed {
+		log.Info("removed the entries of somebody else that nobody publishes", zap.String("device", device), addresses(addrs), zap.Int("count", len(addrs)))
+	}
+	if n := len(result.RemovedRoutes); n > 0 {
+		log.Info("removed the routes of somebody else to addresses that nobody publishes", zap.Stringers("routes", result.RemovedRoutes[:min(n, logged)]), zap.Int("count", n))
 	}
 	for kind, n := range result.Drift {
 		log.Warn("drift repaired: somebody else, or the kernel, had changed what we wrote", zap.String("kind", string(kind)), zap.Int("count", n))
@@ -224,12 +209,29 @@ func addresses(addrs []netip.Addr) zap.Field {
 	return zap.Strings("addresses", texts)
 }
 
-func tally(entries []inventory.Entry) counts {
+// tally counts the routers of a namespace, and the proxies that are served in it.
+func tally(ns string, entries []inventory.Entry) counts {
 	c := counts{Routers: len(entries)}
 	for _, e := range entries {
 		if e.Router.Enabled {
-			c.Proxies += len(e.Proxies)
+			c.Proxies += len(plan.Served(ns, e))
 		}
 	}
 	return c
+}
+
+// idle reports whether a namespace is of use only once something is published
+// in it, and nothing is: the L3 agent may make it in its own time, or never.
+func idle(ns string, entries []inventory.Entry) bool {
+	for _, e := range entries {
+		if e.Router.Enabled && len(plan.Served(ns, e)) > 0 {
+			return false
+		}
+		for _, at := range e.Router.External {
+			if at.Namespace == ns && at.Inner == nil {
+				return false
+			}
+		}
+	}
+	return true
 }

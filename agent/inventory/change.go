@@ -219,7 +219,7 @@ func (i *Inventory) setProxies(ids []string, s Snapshot, d dirt) {
 
 func equalRouter(a, b Router) bool {
 	return a.ID == b.ID && a.Name == b.Name && a.Enabled == b.Enabled &&
-		a.Scope == b.Scope && a.Unsupported == b.Unsupported && a.Awaits == b.Awaits &&
+		a.Scope == b.Scope && a.Unsupported == b.Unsupported && a.Awaits == b.Awaits && a.Remote == b.Remote &&
 		slices.EqualFunc(a.External, b.External, func(x, y Attachment) bool {
 			return x.Namespace == y.Namespace && x.Device == y.Device && slices.Equal(x.Addrs, y.Addrs) &&
 				x.Serves == y.Serves && equalInner(x.Inner, y.Inner)

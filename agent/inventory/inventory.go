@@ -180,6 +180,8 @@ func (i *Inventory) Counts() Counts {
 		}
 		c.Enabled++
 		switch {
+		case r.Remote:
+			c.Elsewhere += len(i.proxies[id])
 		case r.ByPlace():
 			for _, p := range i.proxies[id] {
 				c.place(r, i.ports.places[p.PortID])

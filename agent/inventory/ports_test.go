@@ -199,14 +199,15 @@ func TestCountsByPlace(t *testing.T) {
 	off := distributed("off", "fip")
 	off.Enabled = false
 	inv.Replace(inventory.Snapshot{
-		Routers: []inventory.Router{distributed("a", "fip"), waiting, off, router("gone")},
+		Routers: []inventory.Router{distributed("a", "fip"), waiting, off, router("gone"), {ID: "remote", Enabled: true, Remote: true}},
 		Proxies: []inventory.Proxy{
 			proxyOf("1", "a", "here"), proxyOf("2", "a", "edge"), proxyOf("3", "a", "else"), proxyOf("4", "a", "unknown"),
 			proxyOf("5", "w", "here"), proxyOf("6", "w", "else"), proxyOf("7", "off", "here"), proxyOf("8", "gone", "x"),
+			proxyOf("9", "remote", "y"),
 		},
 		Ports: []inventory.Port{{ID: "here", Place: inventory.Here}, {ID: "edge", Place: inventory.Edge}, {ID: "else", Place: inventory.Elsewhere}},
 	})
-	want := inventory.Counts{Routers: 4, Enabled: 3, Proxies: 8, Elsewhere: 3, Unserved: 3}
+	want := inventory.Counts{Routers: 5, Enabled: 4, Proxies: 9, Elsewhere: 4, Unserved: 3}
 	if diff := cmp.Diff(want, inv.Counts()); diff != "" {
 		t.Errorf("counts (-want +got):\n%s", diff)
 	}

@@ -29,6 +29,10 @@ type Router struct {
 	// Awaits, when not empty, says what an attachment that belongs into
 	// External is waiting for: the server does not list its device yet.
 	Awaits string
+	// Remote says that it is not this host's business to meet the external
+	// network for this router (agent_mode dvr_no_external): other hosts serve
+	// all its proxies.
+	Remote bool
 }
 
 // ByPlace reports whether the places of the router's ports matter: it has, or

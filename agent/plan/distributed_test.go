@@ -153,7 +153,7 @@ func TestDistributedGoldens(t *testing.T) {
 }
 
 func TestPeerNamespaces(t *testing.T) {
-	entries := []inventory.Entry{distributed("a", "a", edge), distributed("b", "b", nil), distributed("off", "c", func(e *inventory.Entry) { e.Router.Enabled = false })}
+	entries := []inventory.Entry{distributed("a", "a", edge), distributed("b", "b", nil), distributed("none", "d", nobodyHere), distributed("off", "c", func(e *inventory.Entry) { e.Router.Enabled = false })}
 	if got := plan.PeerNamespaces(fip, entries); !slices.Equal(got, []string{"qrouter-a", "qrouter-b"}) {
 		t.Errorf("peers of %s: %v", fip, got)
 	}

@@ -43,12 +43,17 @@ type Rejection struct {
 // namespace that is missing does not exist.
 type Peers map[string][]dataplane.Interface
 
-// PeerNamespaces returns the namespaces that [Namespace] wants to know of.
+// PeerNamespaces returns the namespaces that [Namespace] wants to know of:
+// those of the routers with something to publish in the named one. Sorted as
+// the entries are.
 func PeerNamespaces(name string, entries []inventory.Entry) []string {
 	var out []string
 	for _, e := range entries {
+		if !e.Router.Enabled || len(Served(name, e)) == 0 {
+			continue
+		}
 		for _, at := range e.Router.External {
-			if at.Namespace == name && at.Inner != nil && e.Router.Enabled {
+			if at.Namespace == name && at.Inner != nil {
 				out = append(out, at.Inner.PeerNamespace)
 			}
 		}

@@ -75,6 +75,7 @@ func (r *Reporter) report(ctx context.Context, inSync bool) {
 			"proxies":         t.Proxies,
 			"pending":         t.Pending,
 			"failed":          t.Failed,
+			"elsewhere":       t.Elsewhere,
 		},
 	})
 	if ctx.Err() != nil {

@@ -53,7 +53,7 @@ func reporting(t *testing.T, first string, fn func(s *server, inSync chan struct
 		inSync := make(chan struct{})
 		r := statereport.New(statereport.Options{
 			Server: s, Interval: 30 * time.Second, Timeout: 10 * time.Second, AgentMode: "legacy",
-			Totals: func() agent.Totals { return agent.Totals{Routers: 3, Enabled: 2, Proxies: 7, Pending: 1, Failed: 4} },
+			Totals: func() agent.Totals { return agent.Totals{Routers: 3, Enabled: 2, Proxies: 7, Pending: 1, Failed: 4, Elsewhere: 2} },
 			InSync: inSync, Log: zap.New(core),
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -89,7 +89,7 @@ func TestReports(t *testing.T) {
 		}
 		wantConf := map[string]any{
 			"extensions": []string{"ndp_proxy"}, "agent_mode": "legacy", "in_sync": true,
-			"routers": 3, "enabled_routers": 2, "proxies": 7, "pending": 1, "failed": 4,
+			"routers": 3, "enabled_routers": 2, "proxies": 7, "pending": 1, "failed": 4, "elsewhere": 2,
 		}
 		if diff := cmp.Diff(wantConf, s.got[3].Configurations); diff != "" {
 			t.Errorf("configurations (-want +got):\n%s", diff)
