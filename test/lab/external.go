@@ -98,7 +98,7 @@ func (c *Cloud) SetPoolScope(ctx context.Context, pool, scope string) error {
 // instances and subnets that it has by then.
 func (c *Cloud) MakeNetwork(ctx context.Context, name string) (id string, remove func(context.Context) error, err error) {
 	n, err := create[Named](ctx, c.API, network, Fields{"name": name, "port_security_enabled": false})
-	return n.ID, func(ctx context.Context) error { return wipeNetwork(ctx, c.API, n.ID) }, err
+	return n.ID, func(ctx context.Context) error { return c.lab.wipeNetwork(ctx, c.API, n.ID) }, err
 }
 
 // On is the same cloud with the router's gateway on another external network.

@@ -21,13 +21,24 @@ const computeOwner = "compute:nova"
 type Instance struct {
 	Port      Port
 	Addr      netip.Addr
-	Namespace string
+	Node      *Node  // where it lives
+	Namespace string // as nettools and `ip -n` take it
 	cloud     *Cloud
 }
 
-// EnsureInstance finds or makes an instance by its name; addr is the address it must have, or the
-// zero Addr for any. It returns when its port is ACTIVE and the instance can reach its router.
+// EnsureInstance finds or makes an instance on the first host by its name; addr is the address it must
+// have, or the zero Addr for any. It returns when its port is ACTIVE and the instance can reach its
+// router.
 func (c *Cloud) EnsureInstance(ctx context.Context, name string, addr netip.Addr) (*Instance, error) {
+	n, err := c.lab.Node(Host)
+	if err != nil {
+		return nil, err
+	}
+	return c.EnsureInstanceOn(ctx, n, name, addr)
+}
+
+// EnsureInstanceOn is EnsureInstance on a host; an instance that lives on another one is moved.
+func (c *Cloud) EnsureInstanceOn(ctx context.Context, n *Node, name string, addr netip.Addr) (*Instance, error) {
 	found, err := list[Port](ctx, c.API, port, url.Values{"name": {name}, "network_id": {c.IntNet}})
 	if err != nil {
 		return nil, err
@@ -35,23 +46,31 @@ func (c *Cloud) EnsureInstance(ctx context.Context, name string, addr netip.Addr
 	var p Port
 	if len(found) > 0 {
 		p = found[0]
-	} else if p, err = c.makePort(ctx, name, addr); err != nil {
+	} else if p, err = c.makePort(ctx, n, name, addr); err != nil {
 		return nil, err
 	}
-	i := &Instance{Port: p, Addr: p.FixedIPs[0].Addr, Namespace: "inst-" + name, cloud: c}
+	i := &Instance{Port: p, Addr: p.FixedIPs[0].Addr, Node: n, Namespace: n.NS("inst-" + name), cloud: c}
 	if addr.IsValid() && i.Addr != addr {
 		return nil, fmt.Errorf("instance %s has %s, not %s", name, i.Addr, addr)
 	}
+	if p.Host != n.Name {
+		if err := c.lab.unplug(ctx, name); err != nil {
+			return nil, err
+		}
+		if err := i.Rebind(ctx, n); err != nil {
+			return nil, err
+		}
+	}
 	if !i.plugged(ctx) {
-		if err := i.plug(ctx); err != nil {
+		if err := i.Plug(ctx); err != nil {
 			return nil, fmt.Errorf("instance %s: %w", name, err)
 		}
 	}
-	return i, i.awaitUp(ctx)
+	return i, i.AwaitUp(ctx)
 }
 
-func (c *Cloud) makePort(ctx context.Context, name string, addr netip.Addr) (Port, error) {
-	f := Fields{"name": name, "network_id": c.IntNet, "device_owner": computeOwner, "device_id": "instance-" + name, "binding:host_id": Host}
+func (c *Cloud) makePort(ctx context.Context, n *Node, name string, addr netip.Addr) (Port, error) {
+	f := Fields{"name": name, "network_id": c.IntNet, "device_owner": computeOwner, "device_id": "instance-" + name, "binding:host_id": n.Name}
 	if addr.IsValid() {
 		f["fixed_ips"] = []Fields{{"subnet_id": c.IntSub, "ip_address": addr}}
 	}
@@ -67,40 +86,53 @@ func (i *Instance) plugged(ctx context.Context) bool {
 	return err == nil && strings.Contains(string(out), i.Port.MAC)
 }
 
-// plug does what nova does on the host, and what the guest's configuration does inside.
-func (i *Instance) plug(ctx context.Context) error {
-	if err := unplug(ctx, i.Port.Name); err != nil {
+// Plug does what nova does on the host, and what the guest's configuration does inside. It may be
+// done before the port is bound to the host: Neutron's L2 agent keeps such a port disconnected.
+func (i *Instance) Plug(ctx context.Context) error {
+	if err := i.Unplug(ctx); err != nil {
 		return err
-	}
-	// names as the L2 agent expects; it leaves the taps of compute ports to nova: put it into the bridge
-	tap, bridge := "tap"+i.Port.ID[:11], "brq"+i.Port.NetworkID[:11]
-	if _, err := nettools.Run(ctx, "ip", "link", "show", bridge); err != nil {
-		if _, err := nettools.Run(ctx, "ip", "link", "add", bridge, "type", "bridge"); err != nil {
-			return err
-		}
 	}
 	lladdr, err := i.routerLinkLocal(ctx)
 	if err != nil {
 		return err
 	}
-	ns := i.Namespace
+	ns, tap := "inst-"+i.Port.Name, i.tap() // the name as the L2 agent expects it
 	for _, args := range [][]string{
 		{"netns", "add", ns},
 		{"link", "add", tap, "type", "veth", "peer", "name", "eth0", "address", i.Port.MAC, "netns", ns},
-		{"link", "set", bridge, "up"},
-		{"link", "set", tap, "master", bridge, "up"},
 		{"-n", ns, "link", "set", "lo", "up"},
 		{"-n", ns, "addr", "add", i.Addr.String() + "/112", "dev", "eth0", "nodad"},
 		{"-n", ns, "link", "set", "eth0", "mtu", "1450", "up"},
 		// the router's advertisement makes a better default route; this one spares the tests radvd's timers
 		{"-n", ns, "-6", "route", "add", "default", "via", lladdr.String(), "dev", "eth0", "metric", "4096"},
 	} {
-		if _, err := nettools.Run(ctx, "ip", args...); err != nil {
+		if _, err := i.Node.Run(ctx, append([]string{"ip"}, args...)...); err != nil {
+			return err
+		}
+	}
+	if OpenVSwitch() {
+		return i.joinOVS(ctx, tap)
+	}
+	return i.joinBridge(ctx, tap)
+}
+
+// joinBridge puts the tap into the network's bridge: the L2 agent leaves the taps of compute ports to nova.
+func (i *Instance) joinBridge(ctx context.Context, tap string) error {
+	bridge := "brq" + i.Port.NetworkID[:11]
+	if _, err := i.Node.Run(ctx, "ip", "link", "show", bridge); err != nil {
+		if _, err := i.Node.Run(ctx, "ip", "link", "add", bridge, "type", "bridge"); err != nil {
+			return err
+		}
+	}
+	for _, args := range [][]string{{bridge, "up"}, {tap, "master", bridge, "up"}} {
+		if _, err := i.Node.Run(ctx, append([]string{"ip", "link", "set"}, args...)...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+func (i *Instance) tap() string { return "tap" + i.Port.ID[:11] }
 
 // routerLinkLocal is the link-local address of the router's internal interface (EUI-64 of its MAC).
 func (i *Instance) routerLinkLocal(ctx context.Context) (netip.Addr, error) {
@@ -120,7 +152,8 @@ func (i *Instance) routerLinkLocal(ctx context.Context) (netip.Addr, error) {
 	return netip.AddrFrom16(a), nil
 }
 
-func (i *Instance) awaitUp(ctx context.Context) error {
+// AwaitUp waits until the port is ACTIVE and the instance can reach its router.
+func (i *Instance) AwaitUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	err := poll(ctx, "port of "+i.Port.Name+" ACTIVE", func() (bool, error) {
@@ -139,32 +172,13 @@ func (i *Instance) DeletePort(ctx context.Context) error {
 	if err := i.cloud.API.remove(ctx, port, i.Port.ID); err != nil {
 		return err
 	}
-	return unplug(ctx, i.Port.Name)
+	return i.Unplug(ctx)
 }
 
 // DeletePortOnly deletes the port through the API and lets the instance go on, as a guest does whose
 // port was taken away: what answers for it afterwards is the network's fault.
 func (i *Instance) DeletePortOnly(ctx context.Context) error {
 	return i.cloud.API.remove(ctx, port, i.Port.ID)
-}
-
-// unplug removes the namespace of an instance (and with it the tap), if it is there.
-func unplug(ctx context.Context, name string) error {
-	if !nettools.Exists("inst-" + name) {
-		return nil
-	}
-	// a namespace dies asynchronously: first the veth pair, whose name is needed again
-	_, err := nettools.IP(ctx, "inst-"+name, "link", "del", "eth0")
-	if err != nil && !hasNoDevice(ctx, "inst-"+name, "eth0") {
-		return err
-	}
-	_, err = nettools.Run(ctx, "ip", "netns", "del", "inst-"+name)
-	return err
-}
-
-func hasNoDevice(ctx context.Context, ns, device string) bool {
-	devices, err := nettools.Devices(ctx, ns)
-	return err == nil && !slices.Contains(devices, device)
 }
 
 // RouteVia makes the upstream router reach an address through the router's gateway address instead

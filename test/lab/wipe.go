@@ -22,7 +22,7 @@ func (l *Lab) WipeCloud(ctx context.Context, a *API) error {
 			return err
 		}
 	}
-	if err := wipeNetworks(ctx, a); err != nil {
+	if err := l.wipeNetworks(ctx, a); err != nil {
 		return err
 	}
 	for _, k := range []struct {
@@ -79,7 +79,7 @@ func (c *Cloud) wipeRouter(ctx context.Context) error {
 
 // wipeNetworks deletes the networks of the workflow and whatever else has a subnet of its pool, with
 // their instances.
-func wipeNetworks(ctx context.Context, a *API) error {
+func (l *Lab) wipeNetworks(ctx context.Context, a *API) error {
 	var ids []string
 	for _, name := range []string{IntNetName, ExtNetName} {
 		id, err := a.find(ctx, network, name)
@@ -109,7 +109,7 @@ func wipeNetworks(ctx context.Context, a *API) error {
 		if id == "" {
 			continue
 		}
-		if err := wipeNetwork(ctx, a, id); err != nil {
+		if err := l.wipeNetwork(ctx, a, id); err != nil {
 			return err
 		}
 	}
@@ -117,13 +117,13 @@ func wipeNetworks(ctx context.Context, a *API) error {
 }
 
 // wipeNetwork deletes the instances and ports of a network, and the network with its subnets.
-func wipeNetwork(ctx context.Context, a *API, id string) error {
+func (l *Lab) wipeNetwork(ctx context.Context, a *API, id string) error {
 	ports, err := list[Port](ctx, a, port, url.Values{"network_id": {id}, "device_owner": {computeOwner}})
 	if err != nil {
 		return err
 	}
 	for _, p := range ports {
-		if err := unplug(ctx, p.Name); err != nil {
+		if err := l.unplug(ctx, p.Name); err != nil {
 			return err
 		}
 		if err := a.remove(ctx, port, p.ID); err != nil {
