@@ -32,7 +32,7 @@ func (l *loader) check() {
 
 func (l *loader) checkAgent(c *Config) {
 	at := func(group, option string) string { return l.t.Origins[name{group, option}.String()] }
-	if slices.Contains(c.Extensions, "ndp_proxy") {
+	if c.extension() && (c.NDPProxy.BesideExtension || c.NDPProxy.Source != SourceNeutron) {
 		l.warn(at(groupAgent, "extensions"), "[agent] extensions still has ndp_proxy: "+
 			"the L3 agent goes on programming the same addresses, and withdraws them when a router is updated; take it out once this daemon runs")
 	}
@@ -44,6 +44,25 @@ func (l *loader) checkAgent(c *Config) {
 			"one late report shows this agent as dead", c.ReportInterval, down)
 	}
 }
+
+// extension reports whether the L3 agent beside us runs Neutron's extension.
+func (c *Config) extension() bool { return slices.Contains(c.Extensions, "ndp_proxy") }
+
+// Refusal says why the daemon must not start although the configuration is
+// well formed; nil if it may. It is no error of [Load], since it is about the
+// L3 agent's configuration and passes when that is changed.
+func (c *Config) Refusal() error {
+	if !c.extension() || c.NDPProxy.BesideExtension || c.NDPProxy.Source != SourceNeutron {
+		return nil
+	}
+	n := name{groupAgent, "extensions"}
+	return &Error{Where: c.Origins[n.String()], Option: n.String(), Err: errExtension}
+}
+
+var errExtension = errors.New("names ndp_proxy, so the L3 agent programs the same addresses, and withdraws them whenever a router is updated: " +
+	"two programs would fight. To migrate without a gap (docs/migrate.md): set [ndp_proxy] beside_extension = true and start this daemon, " +
+	"then take ndp_proxy out of the L3 agent's extensions and restart the L3 agent, then take beside_extension out again and restart this daemon. " +
+	"To migrate with one: take ndp_proxy out, restart the L3 agent, start this daemon")
 
 // checkUnused warns of options that were set to something else than oslo's
 // default and that nothing here obeys.

@@ -111,6 +111,8 @@ type NDPProxy struct {
 	ProxyDelay         time.Duration // negative = leave the kernel's
 	Announce           bool
 	AnnounceRouterFlag bool
+	BesideExtension    bool
+	RemoveForeign      bool // remove_foreign_entries
 	NetnsDir           string
 	Protocol           uint8
 	Table              string

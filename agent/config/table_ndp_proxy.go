@@ -8,6 +8,7 @@ import (
 const (
 	groupNDPProxy = "ndp_proxy"
 	since01       = "0.1"
+	since02       = "0.2"
 )
 
 // ndpProxyRows is [ndp_proxy]: the only place where an option of ours is
@@ -88,12 +89,26 @@ func ndpProxyRows() []row {
 			Help: "Set the Router flag in the advertisements. It marks the published address itself as a router in the " +
 				"receiver's neighbour cache, which an instance is not (RFC 4861, section 4.4).",
 		}, func(c *NDPProxy) any { return &c.AnnounceRouterFlag }),
+		ours(Option{
+			Name: "beside_extension", Kind: Bool, Default: "false", Since: since02,
+			Help: "Start although [agent] extensions in l3_agent.ini still names ndp_proxy. Both then program the same " +
+				"addresses, and the extension withdraws them whenever a router is updated: for the time of a migration " +
+				"only (docs/migrate.md).",
+		}, func(c *NDPProxy) any { return &c.BesideExtension }),
+		ours(Option{
+			Name: "remove_foreign_entries", Kind: Bool, Default: "false", Since: since02,
+			Help: "Remove the proxy entries that somebody else made on a device where this daemon works, such as the L3 " +
+				"agent's extension, unless they are for a published address, and with them the host routes that somebody " +
+				"made to such addresses through a device that ours go through. Otherwise they stay, the kernel answers " +
+				"for them too, and the log names them.",
+		}, func(c *NDPProxy) any { return &c.RemoveForeign }),
 		netns,
 		ours(Option{
 			Name: "protocol", Kind: Int, Default: "110", Since: since01,
 			Range: &Range{5, math.MaxUint8},
-			Help: "The protocol number that marks the neighbour entries made by the daemon: `ip -6 neigh show proxy proto 110` " +
-				"lists them. Entries with another number, or none, are never removed; one for a published " +
+			Help: "The protocol number that marks the neighbour entries, routes and rules made by the daemon: " +
+				"`ip -6 neigh show proxy proto 110` and `ip -6 route show table all proto 110` list them. Entries with " +
+				"another number, or none, are not removed (but see remove_foreign_entries); one for a published " +
 				"address on a device of ours gets this number and is ours from then on.",
 		}, func(c *NDPProxy) any { return &c.Protocol }),
 		table,

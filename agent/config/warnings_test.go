@@ -1,6 +1,8 @@
 package config
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,7 +20,7 @@ func TestWarnings(t *testing.T) {
 		{"deprecated name", "[DEFAULT]\nlogdir = /var/log\n", "ndp.ini:2: [DEFAULT] logdir is a deprecated name of [DEFAULT] log_dir"},
 		{"dead name", "[DEFAULT]\nrabbit_durable_queues = 1\n",
 			"ndp.ini:2: [DEFAULT] rabbit_durable_queues has had no effect in Neutron since 2018 and has none here; the option is [oslo_messaging_rabbit] amqp_durable_queues"},
-		{"extension", "[agent]\nextensions = port_forwarding, ndp_proxy\n",
+		{"extension", "[agent]\nextensions = port_forwarding, ndp_proxy\n[ndp_proxy]\nbeside_extension = true\n",
 			"ndp.ini:2: [agent] extensions still has ndp_proxy: the L3 agent goes on programming the same addresses, and withdraws them when a router is updated; take it out once this daemon runs"},
 		{"late reports", "[agent]\nreport_interval = 40\n",
 			"ndp.ini:2: [agent] report_interval (40s) is more than half of agent_down_time (1m15s): one late report shows this agent as dead"},
@@ -59,6 +61,34 @@ func TestWarnings(t *testing.T) {
 			}
 			if diff := cmp.Diff(tc.want, strings.Join(warnings, "\n")); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRefusal(t *testing.T) {
+	const broker = "[DEFAULT]\ntransport_url = rabbit://u:p@h/\n"
+	for _, tc := range []struct{ name, text, want string }{
+		{"no extension", "[agent]\nextensions = port_forwarding\n", ""},
+		{"the extension", "[agent]\nextensions = port_forwarding, ndp_proxy\n", "ndp.ini:2: [agent] extensions: names ndp_proxy, so the L3 agent"},
+		{"told to start", "[agent]\nextensions = ndp_proxy\n[ndp_proxy]\nbeside_extension = true\n", ""},
+		{"without Neutron", "[agent]\nextensions = ndp_proxy\n[ndp_proxy]\nsource = file\n", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "ndp.ini")
+			if err := os.WriteFile(path, []byte(tc.text+broker), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg, _, err := Load(Args{Sources: []Source{File(path)}, Defaults: []Source{}, Hostname: os.Hostname})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			if err := cfg.Refusal(); err != nil {
+				got = strings.TrimPrefix(err.Error(), filepath.Dir(path)+"/")
+			}
+			if !strings.HasPrefix(got, tc.want) || tc.want == "" && got != "" {
+				t.Errorf("refused with %q, want %q", got, tc.want)
 			}
 		})
 	}

@@ -53,7 +53,9 @@ func reporting(t *testing.T, first string, fn func(s *server, inSync chan struct
 		inSync := make(chan struct{})
 		r := statereport.New(statereport.Options{
 			Server: s, Interval: 30 * time.Second, Timeout: 10 * time.Second, AgentMode: "legacy",
-			Totals: func() agent.Totals { return agent.Totals{Routers: 3, Enabled: 2, Proxies: 7, Pending: 1, Failed: 4, Elsewhere: 2} },
+			Totals: func() agent.Totals {
+				return agent.Totals{Routers: 3, Enabled: 2, Proxies: 7, Pending: 1, Failed: 4, Elsewhere: 2}
+			},
 			InSync: inSync, Log: zap.New(core),
 		})
 		ctx, cancel := context.WithCancel(t.Context())

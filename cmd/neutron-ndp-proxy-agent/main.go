@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"syscall"
 
 	"go.uber.org/zap"
@@ -19,7 +20,7 @@ import (
 // Exit codes, in the manual page.
 const (
 	exitOK     = 0
-	exitFailed = 1 // something outside that a restart may mend, a log file that can't be opened included
+	exitFailed = 1 // something outside that a restart may mend, a log file that can't be opened or an L3 agent that does the same included
 	exitUsage  = 2 // the command line or the configuration: a restart does not help
 )
 
@@ -67,6 +68,10 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "neutron-ndp-proxy-agent: %v\n", err)
 		return exitUsage
 	}
+	if err := cfg.Refusal(); err != nil {
+		fmt.Fprintf(stderr, "neutron-ndp-proxy-agent: %v\n", err)
+		return exitFailed
+	}
 	log, file, err := newLogger(cfg.Log, *debug, stderr)
 	if err != nil {
 		// At boot the log's disk may be mounted after our start.
@@ -86,10 +91,25 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	// A second signal ends the program at once: after the first one the
 	// default action is in force again.
 	context.AfterFunc(ctx, stop)
-	if err := serve(ctx, cfg, log, hangups{hangup, reopen}); err != nil {
+	reread := func() { reread(args, cfg, log) }
+	if err := serve(ctx, cfg, log, hangups{hangup, reopen, reread}); err != nil {
 		log.Error("stopped", zap.Error(err))
 		return exitFailed
 	}
 	log.Info("stopped; the dataplane stays as it is")
 	return exitOK
+}
+
+// reread tells what the next start would make of the configuration as it is
+// now: this run keeps what it was started with.
+func reread(args config.Args, running *config.Config, log *zap.Logger) {
+	cfg, _, err := config.Load(args)
+	switch {
+	case err != nil:
+		log.Warn("SIGHUP: the configuration has changed, and the next start will refuse it", zap.Error(err))
+	case cfg.Refusal() != nil:
+		log.Warn("SIGHUP: the configuration has changed, and the next start will refuse it", zap.Error(cfg.Refusal()))
+	case !reflect.DeepEqual(cfg, running):
+		log.Warn("SIGHUP: the configuration has changed; it takes effect at the next start")
+	}
 }

@@ -43,16 +43,19 @@ func TestCommandLine(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		"version":           {args: []string{"--version"}, stdout: "go1."},
-		"help":              {args: []string{"--help"}, stderr: "-config-file"},
-		"sample":            {args: []string{"--generate-config"}, stdout: "[ndp_proxy]"},
-		"unknown flag":      {args: []string{"--nonsense"}, code: exitUsage, stderr: "nonsense"},
-		"argument":          {args: []string{"start"}, code: exitUsage, stderr: `unexpected argument "start"`},
-		"missing file":      {args: []string{"--config-file", "/nonexistent/a.ini"}, code: exitUsage, stderr: "/nonexistent/a.ini"},
-		"unknown option":    {args: []string{"--config-file", file("typo.ini", "[ndp_proxy]\nsorce = file\n")}, code: exitUsage, stderr: "typo.ini:2"},
-		"no transport_url":  {args: []string{"--config-file", file("empty.ini", "[DEFAULT]\nhost = h\n")}, code: exitUsage, stderr: "transport_url"},
-		"host":              {args: []string{"--config-file", file("host.ini", "[DEFAULT]\nhost = my host\ntransport_url = rabbit://u:p@127.0.0.1:1/\n")}, code: exitUsage, stderr: "host.ini:2: [DEFAULT] host"},
-		"log file":          {args: []string{"--config-file", file("log.ini", "[DEFAULT]\nlog_file = /nonexistent/dir/x.log\n[ndp_proxy]\nsource = file\nsource_file = /dev/null\n")}, code: exitFailed, stderr: "/nonexistent/dir/x.log"},
+		"version":          {args: []string{"--version"}, stdout: "go1."},
+		"help":             {args: []string{"--help"}, stderr: "-config-file"},
+		"sample":           {args: []string{"--generate-config"}, stdout: "[ndp_proxy]"},
+		"unknown flag":     {args: []string{"--nonsense"}, code: exitUsage, stderr: "nonsense"},
+		"argument":         {args: []string{"start"}, code: exitUsage, stderr: `unexpected argument "start"`},
+		"missing file":     {args: []string{"--config-file", "/nonexistent/a.ini"}, code: exitUsage, stderr: "/nonexistent/a.ini"},
+		"unknown option":   {args: []string{"--config-file", file("typo.ini", "[ndp_proxy]\nsorce = file\n")}, code: exitUsage, stderr: "typo.ini:2"},
+		"no transport_url": {args: []string{"--config-file", file("empty.ini", "[DEFAULT]\nhost = h\n")}, code: exitUsage, stderr: "transport_url"},
+		"host":             {args: []string{"--config-file", file("host.ini", "[DEFAULT]\nhost = my host\ntransport_url = rabbit://u:p@127.0.0.1:1/\n")}, code: exitUsage, stderr: "host.ini:2: [DEFAULT] host"},
+		"log file":         {args: []string{"--config-file", file("log.ini", "[DEFAULT]\nlog_file = /nonexistent/dir/x.log\n[ndp_proxy]\nsource = file\nsource_file = /dev/null\n")}, code: exitFailed, stderr: "/nonexistent/dir/x.log"},
+		"extension": {args: []string{"--config-file", file("ext.ini", "[DEFAULT]\nhost = h\ntransport_url = rabbit://u:p@127.0.0.1:1/\n[agent]\nextensions = fip_qos, ndp_proxy\n")},
+			code: exitFailed, stderr: "ext.ini:5: [agent] extensions: names ndp_proxy"},
+		"agent mode":        {args: []string{"--config-file", file("mode.ini", "[DEFAULT]\nhost = h\nagent_mode = drv\ntransport_url = rabbit://u:p@127.0.0.1:1/\n")}, code: exitUsage, stderr: "mode.ini:3: [DEFAULT] agent_mode"},
 		"empty source file": {args: []string{"--config-file", file("src.ini", "[ndp_proxy]\nsource = file\nsource_file = "+file("src.yaml", "")+"\n")}, code: exitFailed, stderr: "src.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -210,6 +213,13 @@ func TestRestartsLoseNothing(t *testing.T) {
 	if !strings.Contains(out, " 0% packet loss") {
 		t.Errorf("packets were lost:\n%s", out)
 	}
+	write(ini, fmt.Sprintf("[DEFAULT]\nagent_mode = dvr\n[ndp_proxy]\nsource = file\nsource_file = %s\nnetns_dir = %s\n", source, p.Dir))
+	if err := d.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	nettest.Eventually(t, 5*time.Second, "word of the changed configuration", func() bool {
+		return strings.Contains(d.log.String(), "takes effect at the next start")
+	})
 	if err := d.end(t, syscall.SIGINT); err != nil {
 		t.Errorf("after SIGINT: %v\n%s", err, d.log)
 	}

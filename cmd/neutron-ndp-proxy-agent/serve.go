@@ -43,6 +43,7 @@ func longestRetry(audit time.Duration) time.Duration {
 type hangups struct {
 	signals <-chan os.Signal
 	reopen  func() error // goes on in a log file of the same name
+	reread  func()       // tells whether the configuration has changed
 }
 
 // serve wires the parts together and runs them until the context ends.
@@ -70,7 +71,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, hup hangups
 		Announcer: sender,
 		Log:       log,
 		Workers:   cfg.NDPProxy.Workers,
-		Plan:      plan.Options{ProxyDelay: cfg.NDPProxy.ProxyDelay},
+		Plan:      plan.Options{ProxyDelay: cfg.NDPProxy.ProxyDelay, Exclusive: cfg.NDPProxy.RemoveForeign},
 		Audit:     cfg.NDPProxy.AuditInterval,
 		RetryMin:  retryMin,
 		RetryMax:  longestRetry(cfg.NDPProxy.AuditInterval),
@@ -174,6 +175,7 @@ func obeyHangup(ctx context.Context, log *zap.Logger, hup hangups, lookAgain fun
 			if err := hup.reopen(); err != nil {
 				log.Warn("SIGHUP: the log goes on in the old file", zap.Error(err))
 			}
+			hup.reread()
 			log.Info("SIGHUP: looking at everything again")
 			lookAgain()
 		}
