@@ -178,7 +178,12 @@ func nodad(addr string) string {
 
 func (a *l3agent) routes(have, want *space) {
 	var lines []string
-	// A route that is wanted no more went with its device, or is replaced.
+	for _, r := range have.routes {
+		if !slices.Contains(want.routes, r) {
+			// keepalived takes its routes back; of a device that went they are gone.
+			_, _ = have.ns.Try("ip", append([]string{"-6", "route", "del"}, fields(r)...)...)
+		}
+	}
 	for _, r := range want.routes {
 		if !slices.Contains(have.routes, r) {
 			lines = append(lines, "route replace "+r)
@@ -186,7 +191,7 @@ func (a *l3agent) routes(have, want *space) {
 	}
 	for _, r := range want.rules {
 		if !slices.Contains(have.rules, r) {
-			have.ns.Try("ip", append([]string{"-6", "rule", "del"}, fields(r)...)...) //nolint:errcheck // it may not be there
+			_, _ = have.ns.Try("ip", append([]string{"-6", "rule", "del"}, fields(r)...)...) // it may not be there
 			lines = append(lines, "rule add "+r)
 		}
 	}

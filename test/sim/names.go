@@ -31,3 +31,7 @@ func (r *Router) FG(h *Host) string {
 	}
 	return ""
 }
+
+// Port is the bridge's end of a device that the L3 agent made: capture on it
+// (in [World.Fabric]) sees what that host alone sends, received.
+func (h *Host) Port(ns, device string) string { return h.l3.have[ns].devices[device].port }

@@ -34,6 +34,12 @@ func New(t testing.TB) *World {
 	w.fabric = w.lab.Namespace("fabric")
 	w.fabric.Sysctl("net/ipv6/conf/all/disable_ipv6", "1")
 	w.fabric.Sysctl("net/ipv6/conf/default/disable_ipv6", "1")
+	// A keepalived that gives up addresses leaves multicast groups, and the
+	// kernel reports that from the link-layer address that both nodes have,
+	// which moves the switches' forwarding entries to the wrong node until the
+	// other sends something. That is Neutron's own trouble: see
+	// [World.LearnFromMLD].
+	w.fabric.Run("nft", "table bridge quiet { chain learn { type filter hook prerouting priority -300; ip6 daddr ff02::16 drop; }; }")
 	return w
 }
 
@@ -171,4 +177,14 @@ func (w *World) instance(portID string) *Instance {
 		return w.Instances[i]
 	}
 	return nil
+}
+
+// Fabric is the namespace of the bridges.
+func (w *World) Fabric() *nettest.Namespace { return w.fabric }
+
+// LearnFromMLD lets the bridges see reports of multicast listeners (MLDv2), as
+// switches do.
+func (w *World) LearnFromMLD() {
+	w.t.Helper()
+	w.fabric.Run("nft", "delete", "table", "bridge", "quiet")
 }
