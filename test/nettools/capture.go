@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Packet is one captured ICMPv6 packet.
+// Packet is one captured ICMPv6 or UDP packet.
 type Packet struct {
 	At       time.Time // the kernel's
 	Outgoing bool      // sent by the host that captures
@@ -21,6 +21,7 @@ type Packet struct {
 	DstMAC   net.HardwareAddr
 	Src, Dst netip.Addr
 	HopLimit uint8
+	UDP      bool // UDP over IPv6: nothing below is set
 	Type     uint8
 	Message  ndp.Message // nil if it is not Neighbor Discovery
 	Bad      error       // why a Neighbor Discovery message could not be read (checksum, format)
@@ -55,7 +56,7 @@ func (p Packet) Unsolicited() bool {
 	return is && !na.Solicited
 }
 
-// Capture records all ICMPv6 packets of a device.
+// Capture records all ICMPv6 and UDP packets (over IPv6) of a device.
 type Capture struct {
 	fd   int
 	stop context.CancelFunc
@@ -126,7 +127,7 @@ func (c *Capture) read(ctx context.Context) {
 	}
 }
 
-// decode reads Ethernet, IPv6 and ICMPv6; ok is false for anything else.
+// decode reads Ethernet, IPv6 and ICMPv6 or UDP; ok is false for anything else.
 func decode(frame []byte) (p Packet, ok bool) {
 	const ethernet, header = 14, 40
 	if len(frame) < ethernet+header+4 || binary.BigEndian.Uint16(frame[12:]) != unix.ETH_P_IPV6 {
@@ -134,7 +135,7 @@ func decode(frame []byte) (p Packet, ok bool) {
 	}
 	ip := frame[ethernet:]
 	length := int(binary.BigEndian.Uint16(ip[4:]))
-	if ip[6] != unix.IPPROTO_ICMPV6 || len(ip) < header+length || length < 4 {
+	if ip[6] != unix.IPPROTO_ICMPV6 && ip[6] != unix.IPPROTO_UDP || len(ip) < header+length || length < 4 {
 		return Packet{}, false
 	}
 	body := ip[header : header+length]
@@ -144,9 +145,12 @@ func decode(frame []byte) (p Packet, ok bool) {
 		Src:      netip.AddrFrom16([16]byte(ip[8:24])),
 		Dst:      netip.AddrFrom16([16]byte(ip[24:40])),
 		HopLimit: ip[7],
-		Type:     body[0],
+		UDP:      ip[6] == unix.IPPROTO_UDP,
 	}
-	if p.Type < 133 || p.Type > 137 {
+	if p.UDP {
+		return p, true
+	}
+	if p.Type = body[0]; p.Type < 133 || p.Type > 137 {
 		return p, true
 	}
 	if sum := checksum(ip[8:40], body); sum != 0 {
