@@ -19,6 +19,7 @@ import (
 
 	"neutron-ndp-proxy-agent/agent"
 	"neutron-ndp-proxy-agent/agent/inventory"
+	"neutron-ndp-proxy-agent/agent/plan"
 	"neutron-ndp-proxy-agent/dataplane"
 	"neutron-ndp-proxy-agent/ndsend/announcer"
 	"neutron-ndp-proxy-agent/test/nettest"
@@ -97,8 +98,12 @@ type troubled struct {
 	agent.Dataplane
 	looks atomic.Int32
 	fails int32
+	well  atomic.Bool
 	with  syscall.Errno
 }
+
+// recover ends the failures.
+func (k *troubled) recover() { k.well.Store(true) }
 
 // doctored does as it is told instead of what it should.
 type doctored struct {
@@ -122,7 +127,7 @@ func (k *doctored) Apply(ctx context.Context, c dataplane.Changes) (dataplane.Re
 }
 
 func (k *troubled) Observe(ctx context.Context, ns string, depth dataplane.Depth) (dataplane.Observation, error) {
-	if k.looks.Add(1) <= k.fails {
+	if k.looks.Add(1) <= k.fails && !k.well.Load() {
 		return dataplane.Observation{}, fmt.Errorf("namespace %s: %w", ns, stdcmp.Or(k.with, syscall.EINTR))
 	}
 	return k.Dataplane.Observe(ctx, ns, depth)
@@ -133,6 +138,11 @@ type settings struct {
 	audit  time.Duration
 	when   chan struct{}
 	kernel agent.Dataplane
+	plan   plan.Options
+	// send advertises with the real engine instead of recording what is owed.
+	send bool
+	// retry is the first back-off; 0: a short one.
+	retry time.Duration
 }
 
 func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daemon {
@@ -149,11 +159,23 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 	if s.scope == nil {
 		s.scope = func(string) bool { return true }
 	}
+	if s.retry == 0 {
+		s.retry = 10 * time.Millisecond
+	}
 	d := &daemon{owed: &owed{addrs: map[announcer.Target][]netip.Addr{}}, logs: logs}
+	var announces agent.Announcer = d.owed
+	if s.send {
+		engine := announcer.New(t.Context(), announcer.Options{
+			Logger: log, Enter: kernel.Enter,
+			Gone: func(err error) bool { return dataplane.Classify(err) == dataplane.ClassGone },
+		})
+		t.Cleanup(engine.Close)
+		announces = engine
+	}
 	d.Agent = agent.New(agent.Options{
-		Scope: s.scope, Dataplane: s.kernel, Announcer: d.owed, Log: log,
+		Scope: s.scope, Dataplane: s.kernel, Announcer: announces, Log: log, Plan: s.plan,
 		Watcher: kernel.NewWatcher(dataplane.WatchOptions{Rescan: 500 * time.Millisecond}),
-		Workers: 2, Audit: s.audit, RetryMin: 10 * time.Millisecond, RetryMax: time.Second,
+		Workers: 2, Audit: s.audit, RetryMin: s.retry, RetryMax: max(time.Second, s.retry),
 		Jitter: func() float64 { return 0.5 },
 	})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -18,7 +18,9 @@ func answers(device string, gateway []netip.Addr, interfaces []dataplane.Interfa
 	if !ok {
 		return netip.Addr{}, false, "device " + device + " does not exist"
 	}
-	linkLocal = iface.LinkLocal()
+	if linkLocal = iface.LinkLocal(); !linkLocal.IsValid() {
+		linkLocal = expected(iface)
+	}
 	switch {
 	case !iface.IPv6:
 		return linkLocal, false, "device " + device + " has no IPv6 (disabled, or an MTU below 1280)"
@@ -30,6 +32,21 @@ func answers(device string, gateway []netip.Addr, interfaces []dataplane.Interfa
 		why = "IPv6 forwarding is off on " + device
 	}
 	return linkLocal, answer, why
+}
+
+// expected is the link-local address that a device will have: the one made from
+// its link-layer address (RFC 4291 appendix A). On a backup of an HA router
+// keepalived adds just that, with the gateway's addresses. Naming it in the
+// filter before saves the failover a transaction, which waits for the kernel's
+// grace periods: about 10 ms. Whoever is wrong about it loses those.
+func expected(iface dataplane.Interface) netip.Addr {
+	mac := iface.MAC
+	if len(mac) != 6 {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom16([16]byte{
+		0xfe, 0x80, 8: mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5],
+	})
 }
 
 func find(interfaces []dataplane.Interface, device string) (dataplane.Interface, bool) {

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -80,16 +81,22 @@ func TestGoldens(t *testing.T) {
 		entries    []inventory.Entry
 		interfaces []dataplane.Interface
 	}{
-		"legacy":               {legacy(nil), device(nil)},
-		"nothing-published":    {legacy(proxied()), device(nil)},
-		"disabled":             {legacy(func(e *inventory.Entry) { e.Router.Enabled = false }), device(nil)},
-		"no-gateway":           {legacy(func(e *inventory.Entry) { e.Router.External = nil }), device(nil)},
-		"no-device-yet":        {legacy(nil), nil},
-		"device-down":          {legacy(nil), device(func(i *dataplane.Interface) { i.Up = false })},
-		"no-ipv6":              {legacy(nil), device(func(i *dataplane.Interface) { i.IPv6 = false })},
-		"forwarding-off":       {legacy(nil), device(func(i *dataplane.Interface) { i.Forwarding = false })},
-		"standby":              {legacy(nil), device(func(i *dataplane.Interface) { i.Addrs = nil })},
-		"no-link-local":        {legacy(nil), device(func(i *dataplane.Interface) { i.Addrs = i.Addrs[:1] })},
+		"legacy":            {legacy(nil), device(nil)},
+		"nothing-published": {legacy(proxied()), device(nil)},
+		"disabled":          {legacy(func(e *inventory.Entry) { e.Router.Enabled = false }), device(nil)},
+		"no-gateway":        {legacy(func(e *inventory.Entry) { e.Router.External = nil }), device(nil)},
+		"no-device-yet":     {legacy(nil), nil},
+		"device-down":       {legacy(nil), device(func(i *dataplane.Interface) { i.Up = false })},
+		"no-ipv6":           {legacy(nil), device(func(i *dataplane.Interface) { i.IPv6 = false })},
+		"forwarding-off":    {legacy(nil), device(func(i *dataplane.Interface) { i.Forwarding = false })},
+		"standby":           {legacy(nil), device(func(i *dataplane.Interface) { i.Addrs = nil })},
+		"no-link-local":     {legacy(nil), device(func(i *dataplane.Interface) { i.Addrs = i.Addrs[:1] })},
+		"standby-expects-its-link-local": {legacy(nil), device(func(i *dataplane.Interface) {
+			i.Addrs, i.MAC = nil, net.HardwareAddr{0xfa, 0x16, 0x3e, 0x01, 0x02, 0x03}
+		})},
+		"link-local-not-of-the-mac": {legacy(nil), device(func(i *dataplane.Interface) {
+			i.MAC = net.HardwareAddr{0xfa, 0x16, 0x3e, 0x01, 0x02, 0x03}
+		})},
 		"link-local-tentative": {legacy(nil), device(func(i *dataplane.Interface) { i.Addrs[1].Tentative = true })},
 		"gateway-tentative":    {legacy(nil), device(func(i *dataplane.Interface) { i.Addrs[0].Tentative = true })},
 		"gateway-tentative-again": {legacy(nil), device(func(i *dataplane.Interface) {
