@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,14 +24,19 @@ type Client struct {
 	rpc    *oslo.Client
 	events *queue
 	queue  string
-	chunk  *chunker
+	// How many to ask for at once, as the server can stand.
+	routerChunk, portChunk *chunker
+
+	// bind is amqp.Conn.Bind.
+	bind     func(ctx context.Context, queue string, bindings ...amqp.Binding) error
+	versions portVersions
 
 	subscribed atomic.Bool
 	counts     counters
 }
 
 type counters struct {
-	events, ignored, garbled, duplicates, superseded atomic.Uint64
+	events, ignored, unwanted, garbled, duplicates, superseded atomic.Uint64
 }
 
 // Status is what there is to say about the client.
@@ -48,10 +54,11 @@ type Status struct {
 	Blocked string
 	// Counts since the start. Superseded events were replaced by a Subscribed
 	// before anybody received them; stray replies came to no call of ours
-	// (too late); ignored messages had a method that is none of our business.
-	Connections, Attempts, Losses                    uint64
-	Events, Ignored, Garbled, Duplicates, Superseded uint64
-	StrayReplies, GarbledReplies                     uint64
+	// (too late); ignored messages had a method that is none of our business;
+	// unwanted ones were about ports that nobody here wants.
+	Connections, Attempts, Losses                              uint64
+	Events, Ignored, Unwanted, Garbled, Duplicates, Superseded uint64
+	StrayReplies, GarbledReplies                               uint64
 }
 
 // repeats is how many message ids are remembered to recognise repeats.
@@ -68,13 +75,13 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := newClient(cfg, conn)
-	c.conn = conn
+	c.conn, c.bind = conn, conn.Bind
 	return c, nil
 }
 
 func newClient(cfg Config, broker oslo.Broker) *Client {
 	c := &Client{cfg: cfg, log: cfg.Logger, events: newQueue(),
-		queue: QueueName(cfg.Host), chunk: newChunker(cfg.RouterChunk)}
+		queue: QueueName(cfg.Host), routerChunk: newChunker(cfg.RouterChunk), portChunk: newChunker(cfg.PortChunk)}
 	c.rpc = oslo.NewClient(broker, oslo.Config{
 		Exchange: cfg.ControlExchange, Queue: cfg.Queues.replyQueue(), Timeout: cfg.CallTimeout,
 		Logger: cfg.Logger, Now: cfg.Now,
@@ -82,6 +89,7 @@ func newClient(cfg Config, broker oslo.Broker) *Client {
 	seen := oslo.NewSeen(repeats)
 	broker.Subscribe(amqp.Subscription{
 		Queue: cfg.Queues.tapQueue(cfg.Host), Bindings: bindings(cfg), Purge: true, Prefetch: cfg.Prefetch,
+		Optional: c.portBindings, Unwanted: cfg.unwantedBindings(),
 		Deliver: func(d amqp.Delivery) { c.deliver(d, seen) },
 		Up:      c.up,
 		Down:    c.down,
@@ -113,7 +121,7 @@ func (c *Client) Status() Status {
 		Connected: s.Connected, Subscribed: c.subscribed.Load(), Endpoint: s.Endpoint, Since: s.Since,
 		LastError: s.LastError, Blocked: s.Blocked,
 		Connections: s.Connections, Attempts: s.Attempts, Losses: s.Losses,
-		Events: c.counts.events.Load(), Ignored: c.counts.ignored.Load(), Garbled: c.counts.garbled.Load(),
+		Events: c.counts.events.Load(), Ignored: c.counts.ignored.Load(), Unwanted: c.counts.unwanted.Load(), Garbled: c.counts.garbled.Load(),
 		Duplicates: c.counts.duplicates.Load(), Superseded: c.counts.superseded.Load(),
 		StrayReplies: stray, GarbledReplies: garbled,
 	}
@@ -141,6 +149,11 @@ func (c *Client) deliver(d amqp.Delivery, seen *oslo.Seen) {
 			c.log.Debug("notification not acknowledged; it will come again", zap.String("queue", c.queue), zap.Error(err))
 		}
 	}
+	if strings.HasPrefix(d.Exchange, topicPort) && !mentionsWanted(d, c.cfg.WantPort) {
+		c.counts.unwanted.Add(1)
+		ack()
+		return
+	}
 	h := Header{Received: d.Received, Redelivered: d.Redelivered}
 	body, err := oslo.Body(d)
 	var r *oslo.Request
@@ -155,7 +168,7 @@ func (c *Client) deliver(d amqp.Delivery, seen *oslo.Seen) {
 			ack()
 			return
 		}
-		e, err = decodeNotification(r, h)
+		e, err = decodeNotification(r, h, c.cfg.WantPort)
 	}
 	switch {
 	case err != nil:

@@ -50,6 +50,17 @@ type Config struct {
 	RouterChunk int
 	// ProxyChunk is the most routers named in one bulk_pull; default 1000.
 	ProxyChunk int
+	// PortChunk is the most ports named in one bulk_pull, an answer of some
+	// 3 kB each; default 256. It shrinks while the server is too slow.
+	PortChunk int
+	// WantPort says whether a push about a port matters to anybody here. It is
+	// asked for each id in each Port push of the cloud, from the goroutine that
+	// takes messages, so it must be quick. Nil: ports are of no interest, and
+	// our queue is bound to none of their exchanges.
+	//
+	// Ids are looked for by their shape, that of a UUID, which is what Neutron
+	// gives to all ports.
+	WantPort func(id string) bool
 	// Version of this program, for the broker's connection list.
 	Version string
 	// Logger is for state changes and what is dropped; default none.
@@ -65,6 +76,7 @@ const (
 	DefaultPrefetch        = 128
 	DefaultRouterChunk     = 256
 	DefaultProxyChunk      = 1000
+	DefaultPortChunk       = 256
 	DefaultExpires         = 30 * time.Minute
 )
 
@@ -91,6 +103,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.ProxyChunk <= 0 {
 		c.ProxyChunk = DefaultProxyChunk
+	}
+	if c.PortChunk <= 0 {
+		c.PortChunk = DefaultPortChunk
 	}
 	if c.Queues.Expires <= 0 {
 		c.Queues.Expires = DefaultExpires

@@ -14,7 +14,7 @@ import (
 )
 
 // isProbe tells whether a call asks for no router.
-func isProbe(ids []string) bool { return slices.Equal(ids, []string{noRouter}) }
+func isProbe(ids []string) bool { return slices.Equal(ids, []string{nothing}) }
 
 // The server fails whenever it is asked for one of the bad routers, but is
 // well: they alone come back as malformed, and the calls are few.

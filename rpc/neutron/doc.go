@@ -1,7 +1,7 @@
 // Package neutron is Neutron as typed Go, seen from an agent's host: calls to
 // neutron-server ([Client.RouterIDs], [Client.Routers], [Client.NDPProxies],
-// [Client.ReportState]) and what the server tells agents, as a stream of
-// [Event].
+// [Client.Ports], [Client.L3Agents], [Client.ReportState]) and what the server
+// tells agents, as a stream of [Event].
 //
 // # A tap, never a thief
 //
@@ -12,6 +12,12 @@
 // are auto-delete, and the server loses its next push when the last queue on
 // one goes. Exchanges are used as they exist. What arrives as a call
 // (router_added_to_agent) is never answered: its answer is the L3 agent's.
+//
+// Ports are pushed at versions that differ from release to release, and all
+// ports of the cloud are. Where somebody here wants ports (Config.WantPort), our
+// queue is bound to those of their exchanges that exist; none is ever declared,
+// and no version is reported to the server, so that it pushes no more than it
+// would without us. What a push is about is looked up in its raw text first.
 //
 // # Strict about what is used, tolerant of the rest
 //

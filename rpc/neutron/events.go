@@ -5,7 +5,7 @@ import "time"
 // Event is one thing that happened, in order of arrival. The set is closed:
 // [Subscribed], [Disconnected], [RoutersUpdated], [RouterAdded],
 // [RouterRemoved], [RouterDeleted], [AgentUpdated], [ProxiesPushed],
-// [Garbled].
+// [PortsPushed], [Garbled].
 type Event interface {
 	// Head gives what every event carries.
 	Head() Header
@@ -104,6 +104,19 @@ type ProxiesPushed struct {
 	Proxies []NDPProxy
 	// Malformed are the objects of the same message that could not be
 	// understood.
+	Malformed []Malformed
+}
+
+// PortsPushed carries those of the cloud's ports that changed and that
+// Config.WantPort wants (push, fanout neutron-vo-Port-<version>). A port that
+// was made is Updated, too. One change comes once for each version that the
+// server pushes. Of a port that was deleted only the ID is known.
+type PortsPushed struct {
+	Header
+	Kind  ChangeKind
+	Ports []BoundPort
+	// Malformed are the wanted objects of the same message that could not be
+	// understood, and those whose id could not be read.
 	Malformed []Malformed
 }
 

@@ -2,9 +2,11 @@ package neutron
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
+	"neutron-ndp-proxy-agent/rpc/amqp"
 	"neutron-ndp-proxy-agent/rpc/oslo"
 )
 
@@ -88,14 +90,82 @@ func FuzzProxies(f *testing.F) {
 	})
 }
 
+func everything(string) bool { return true }
+
+func saneBoundPorts(t *testing.T, ports []BoundPort) {
+	t.Helper()
+	for _, p := range ports {
+		if checkID(p.ID) != nil || p.Host != "" && checkHost(p.Host) != nil ||
+			strings.ContainsAny(p.NetworkID+p.DeviceOwner, "\x00\x1b\n\r") {
+			t.Fatalf("port %+v", p)
+		}
+	}
+}
+
+func FuzzPorts(f *testing.F) {
+	f.Add([]byte(`[{"versioned_object.name":"Port","versioned_object.version":"1.10","versioned_object.data":{"id":"p","bindings":[` +
+		`{"versioned_object.name":"PortBinding","versioned_object.version":"1.0","versioned_object.data":{"host":"h","status":"ACTIVE"}}]}}]`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		elems, err := list(data, "answer")
+		if err != nil {
+			return
+		}
+		ports, bad := decodePorts(elems)
+		if len(ports)+len(bad) != len(elems) {
+			t.Fatalf("%d ports and %d malformed of %d", len(ports), len(bad), len(elems))
+		}
+		saneBoundPorts(t, ports)
+		saneMalformed(t, bad)
+	})
+}
+
+func FuzzAgents(f *testing.F) {
+	f.Add([]byte(`[{"versioned_object.name":"Agent","versioned_object.version":"1.1","versioned_object.data":` +
+		`{"host":"h","agent_type":"L3 agent","configurations":"{\"agent_mode\":\"dvr\"}"}}]`))
+	f.Add([]byte(`[{"versioned_object.name":"Agent","versioned_object.version":"1.1","versioned_object.data":{"host":"h","agent_type":"x","configurations":{}}}]`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		elems, err := list(data, "answer")
+		if err != nil {
+			return
+		}
+		agents, bad := decodeAgents(elems)
+		if len(agents)+len(bad) != len(elems) {
+			t.Fatalf("%d agents and %d malformed of %d", len(agents), len(bad), len(elems))
+		}
+		for _, a := range agents {
+			if checkHost(a.Host) != nil || a.Mode == "" || strings.ContainsAny(a.Mode+a.Type, "\x00\x1b\n\r") {
+				t.Fatalf("agent %+v", a)
+			}
+		}
+		saneMalformed(t, bad)
+	})
+}
+
+// FuzzMentions: a wanted id in the text of a message is found, whatever is
+// around it.
+func FuzzMentions(f *testing.F) {
+	const id = "0504f9e3-b21d-463e-8d4b-7ea0ac2e88a1"
+	f.Add([]byte(`{\"id\": \"`), []byte(`\"}`))
+	f.Add([]byte("-"), []byte("-"))
+	f.Add([]byte("0c7f18fa-8c48-45a7-9492-"), []byte(""))
+	f.Fuzz(func(t *testing.T, before, after []byte) {
+		body := slices.Concat(before, []byte{'"'}, []byte(id), []byte{'"'}, after)
+		if !mentionsWanted(amqp.Delivery{Body: body}, func(s string) bool { return s == id }) {
+			t.Fatalf("not found in %q", body)
+		}
+	})
+}
+
 func FuzzNotification(f *testing.F) {
 	for _, name := range []string{"08-routers_updated", "09-router_added_to_agent", "10-router_removed_from_agent",
-		"11-router_deleted", "12-fipnamespace_delete_on_ext_net", "13-push-ndpproxy-created", "14-push-ndpproxy-deleted"} {
+		"11-router_deleted", "12-fipnamespace_delete_on_ext_net", "13-push-ndpproxy-created", "14-push-ndpproxy-deleted",
+		"16-push-port-deleted"} {
 		r := request(f, name)
 		f.Add(r.Method, []byte(r.Args))
 	}
 	f.Fuzz(func(t *testing.T, method string, args []byte) {
-		e, err := decodeNotification(&oslo.Request{Method: method, Args: json.RawMessage(args)}, Header{})
+		e, err := decodeNotification(&oslo.Request{Method: method, Args: json.RawMessage(args)}, Header{}, everything)
 		if err != nil {
 			if e != nil || strings.ContainsAny(err.Error(), "\x00\x1b\n\r") {
 				t.Fatalf("event %v, error %q", e, err)
@@ -105,6 +175,9 @@ func FuzzNotification(f *testing.F) {
 		switch e := e.(type) {
 		case ProxiesPushed:
 			saneProxies(t, e.Proxies)
+			saneMalformed(t, e.Malformed)
+		case PortsPushed:
+			saneBoundPorts(t, e.Ports)
 			saneMalformed(t, e.Malformed)
 		case RoutersUpdated:
 			saneIDs(t, e.IDs...)
@@ -135,7 +208,7 @@ func FuzzPush(f *testing.F) {
 		if err != nil {
 			return
 		}
-		e, err := decodeNotification(r, Header{})
+		e, err := decodeNotification(r, Header{}, everything)
 		if p, ok := e.(ProxiesPushed); err == nil && ok {
 			saneProxies(t, p.Proxies)
 			saneMalformed(t, p.Malformed)

@@ -11,8 +11,9 @@ import (
 
 // decodeNotification turns a message to the L3 agent into an event. Methods
 // that say nothing about routers or NDP proxies give none (nil, nil), such as
-// fipnamespace_delete_on_ext_net or add_arp_entry.
-func decodeNotification(r *oslo.Request, h Header) (Event, error) {
+// fipnamespace_delete_on_ext_net or add_arp_entry, and so do ports that nobody
+// wants.
+func decodeNotification(r *oslo.Request, h Header, wantPort func(string) bool) (Event, error) {
 	fail := func(err error) (Event, error) {
 		return nil, fmt.Errorf("%s: %w", amqp.Clean(r.Method), err)
 	}
@@ -84,7 +85,7 @@ func decodeNotification(r *oslo.Request, h Header) (Event, error) {
 		return AgentUpdated{Header: h, AdminStateUp: *a.Payload.AdminStateUp}, nil
 
 	case "push":
-		e, err := decodePush(r.Args, h)
+		e, err := decodePush(r.Args, h, wantPort)
 		if err != nil {
 			return fail(err)
 		}
@@ -93,8 +94,9 @@ func decodeNotification(r *oslo.Request, h Header) (Event, error) {
 	return nil, nil
 }
 
-// decodePush decodes the push of changed versioned objects.
-func decodePush(args json.RawMessage, h Header) (Event, error) {
+// decodePush decodes the push of changed versioned objects, which are of one
+// type (ResourcesPushRpcApi in neutron/api/rpc/handlers/resources_rpc.py).
+func decodePush(args json.RawMessage, h Header, wantPort func(string) bool) (Event, error) {
 	var a struct {
 		EventType string          `json:"event_type"`
 		Resources json.RawMessage `json:"resource_list"`
@@ -108,9 +110,13 @@ func decodePush(args json.RawMessage, h Header) (Event, error) {
 	default:
 		return nil, fmt.Errorf("event_type %q is none we know", amqp.Clean(a.EventType))
 	}
-	proxies, bad, err := decodeProxies(a.Resources, "resource_list")
+	elems, err := list(a.Resources, "resource_list")
 	if err != nil {
 		return nil, err
 	}
+	if len(elems) > 0 && typeOf(elems[0]) == portType {
+		return pushedPorts(elems, h, kind, wantPort), nil
+	}
+	proxies, bad := decodeProxyList(elems)
 	return ProxiesPushed{Header: h, Kind: kind, Proxies: proxies, Malformed: bad}, nil
 }

@@ -32,7 +32,7 @@ func TestDecodeNotifications(t *testing.T) {
 		"13-push-ndpproxy-created":          ProxiesPushed{Header: h, Kind: Created, Proxies: []NDPProxy{proxy}},
 		"14-push-ndpproxy-deleted":          ProxiesPushed{Header: h, Kind: Deleted, Proxies: []NDPProxy{proxy}},
 	} {
-		got, err := decodeNotification(request(t, name), h)
+		got, err := decodeNotification(request(t, name), h, nil)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -50,7 +50,7 @@ func TestDecodeAgentUpdated(t *testing.T) {
 		`{"payload": {"admin_state_up": false}}`: AgentUpdated{h, false},
 		`{"payload": {"admin_state_up": true}}`:  AgentUpdated{h, true},
 	} {
-		got, err := decodeNotification(&oslo.Request{Method: "agent_updated", Args: json.RawMessage(args)}, h)
+		got, err := decodeNotification(&oslo.Request{Method: "agent_updated", Args: json.RawMessage(args)}, h, nil)
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%s: %v (-want +got):\n%s", args, err, diff)
 		}
@@ -78,7 +78,7 @@ func TestGarbledNotifications(t *testing.T) {
 		{"push", `{"event_type": "created", "resource_list": {}}`, "resource_list is not a list"},
 		{"push", `null`, "not a JSON object"},
 	} {
-		e, err := decodeNotification(&oslo.Request{Method: c.method, Args: json.RawMessage(c.args)}, Header{})
+		e, err := decodeNotification(&oslo.Request{Method: c.method, Args: json.RawMessage(c.args)}, Header{}, nil)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s(%s): %v, %v; want an error with %s", c.method, c.args, e, err, c.want)
 		}
@@ -98,7 +98,7 @@ func TestPushWithMalformedObject(t *testing.T) {
 	if r.Args, err = json.Marshal(args); err != nil {
 		t.Fatal(err)
 	}
-	e, err := decodeNotification(r, Header{})
+	e, err := decodeNotification(r, Header{}, everything)
 	if err != nil {
 		t.Fatal(err)
 	}

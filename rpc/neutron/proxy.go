@@ -3,24 +3,7 @@ package neutron
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
-
-	"neutron-ndp-proxy-agent/rpc/amqp"
 )
-
-// Names of the versioned object NDPProxy. A later 1.x only adds fields.
-const (
-	ndpProxyType    = "NDPProxy"
-	ndpProxyVersion = "1.0"
-)
-
-// wireObject is a serialised versioned object. Its data stays raw until the
-// type and version are known to be ours.
-type wireObject struct {
-	Name    string          `json:"versioned_object.name"`
-	Version string          `json:"versioned_object.version"`
-	Data    json.RawMessage `json:"versioned_object.data"`
-}
 
 type wireProxy struct {
 	ID        string `json:"id"`
@@ -32,38 +15,26 @@ type wireProxy struct {
 	Revision  int    `json:"revision_number"`
 }
 
-// objectData is where the ids of a versioned object are.
-var objectData = []string{"versioned_object.data"}
-
-// decodeProxies decodes the answer of bulk_pull, or the resource_list of a push.
+// decodeProxies decodes the answer of bulk_pull.
 func decodeProxies(raw json.RawMessage, what string) ([]NDPProxy, []Malformed, error) {
 	elems, err := list(raw, what)
 	if err != nil {
 		return nil, nil, err
 	}
-	var proxies []NDPProxy
-	var bad []Malformed
-	for i, e := range elems {
-		p, err := decodeProxy(e)
-		if err != nil {
-			bad = append(bad, Malformed{ID: nameOf(e, objectData, i), RouterID: idAt(e, objectData, "router_id"), Err: err})
-			continue
-		}
-		proxies = append(proxies, p)
-	}
+	proxies, bad := decodeProxyList(elems)
 	return proxies, bad, nil
 }
 
+func decodeProxyList(elems []json.RawMessage) ([]NDPProxy, []Malformed) {
+	return decodeEach(elems, decodeProxy, func(e json.RawMessage, i int) Malformed {
+		return Malformed{ID: nameOf(e, objectData, i), RouterID: idAt(e, objectData, "router_id")}
+	})
+}
+
 func decodeProxy(raw json.RawMessage) (NDPProxy, error) {
-	var o wireObject
-	if err := decode(raw, &o); err != nil {
-		return NDPProxy{}, fmt.Errorf("versioned object: %w", err)
-	}
-	if o.Name != ndpProxyType {
-		return NDPProxy{}, fmt.Errorf("versioned object %q (want %s)", amqp.Clean(o.Name), ndpProxyType)
-	}
-	if o.Version != "1" && !strings.HasPrefix(o.Version, "1.") {
-		return NDPProxy{}, fmt.Errorf("%s version %q (want 1.x)", ndpProxyType, amqp.Clean(o.Version))
+	o, err := openObject(raw, ndpProxyType)
+	if err != nil {
+		return NDPProxy{}, err
 	}
 	var w wireProxy
 	if err := decode(o.Data, &w); err != nil {

@@ -11,9 +11,6 @@ import (
 // noAgent is the exception of a server that knows no L3 agent of a host.
 const noAgent = "AgentNotFoundByTypeHost"
 
-// noRouter is the id of no router.
-const noRouter = "00000000-0000-0000-0000-000000000000"
-
 // RouterIDs returns the ids of the routers that the server has scheduled to
 // this host (get_router_ids, q-l3-plugin 1.9). None are a valid answer for a
 // host whose L3 agent has none or is administratively down.
@@ -35,7 +32,7 @@ func (c *Client) RouterIDs(ctx context.Context) ([]string, error) {
 	if len(l) > 0 {
 		return l, nil
 	}
-	_, err = c.sync(ctx, []string{noRouter})
+	_, err = c.sync(ctx, []string{nothing})
 	switch {
 	case oslo.IsRemote(err, noAgent):
 		return nil, fmt.Errorf("no L3 agent is known for host %q (is it `host` in neutron.conf?): %w", c.cfg.Host, err)

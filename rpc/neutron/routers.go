@@ -3,6 +3,7 @@ package neutron
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 )
 
 // Routers returns the named routers (sync_routers, q-l3-plugin 1.0), those
@@ -21,28 +22,20 @@ import (
 // On error nothing is returned: half a list would look like routers that are
 // gone. The error's text does not depend on how the routers were asked for.
 func (c *Client) Routers(ctx context.Context, routerIDs []string) ([]Router, []Malformed, error) {
-	s := routerSync{c: c}
-	for rest := routerIDs; len(rest) > 0; {
-		n := min(c.chunk.size(), len(rest))
-		raw, err := c.sync(ctx, rest[:n])
-		switch {
-		case err == nil:
-			c.chunk.answered(n)
-			err = s.take(raw)
-		case ctx.Err() == nil && c.chunk.tooSlow(n, err):
-			continue
-		case divisible(err):
-			err = s.chunkFailed(ctx, rest[:n], err)
-		}
+	var routers []Router
+	var bad []Malformed
+	q := question{what: "router", call: c.sync, chunk: c.routerChunk, log: c.log, take: func(raw json.RawMessage) error {
+		r, b, err := decodeRouters(raw)
 		if err != nil {
-			return nil, nil, err
+			return fmt.Errorf("sync_routers: %w", err)
 		}
-		rest = rest[n:]
-	}
-	if err := s.divide(ctx); err != nil {
+		routers, bad = append(routers, r...), append(bad, b...)
+		return nil
+	}}
+	if err := q.ask(ctx, routerIDs); err != nil {
 		return nil, nil, err
 	}
-	return s.routers, s.bad, nil
+	return routers, append(bad, q.bad...), nil
 }
 
 // sync is one sync_routers (q-l3-plugin 1.0). An empty list would ask for all

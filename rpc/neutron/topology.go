@@ -13,6 +13,7 @@ const (
 	topicServer   = "q-plugin"
 	topicReports  = "q-reports-plugin"
 	topicNDPProxy = "neutron-vo-NDPProxy-1.0"
+	topicPort     = "neutron-vo-Port-" // and the version
 )
 
 // QueueName is the name of the queue that the agent of this host consumes.

@@ -78,10 +78,43 @@ type NDPProxy struct {
 	Revision int
 }
 
+// BoundPort is Neutron's versioned object Port 1.4 or later, reduced to where
+// the port is: the port of an instance, whose address an NDP proxy publishes.
+type BoundPort struct {
+	ID, NetworkID, DeviceOwner string
+	// Host is that of the active binding, "" for a port without one. During a
+	// live migration there is an inactive binding to the other host beside it.
+	// The distributed_bindings of a distributed router's own ports don't count.
+	Host string
+	// Revision is the port's revision_number; a change of a binding raises it.
+	Revision int
+}
+
+// Agent is Neutron's versioned object Agent, reduced to what the place of a
+// port depends on.
+type Agent struct {
+	Host, Type string
+	// Mode is agent_mode of an L3 agent's configurations: one of the Mode
+	// constants, or one that we don't know.
+	Mode string
+}
+
+// The working modes of an L3 agent (agent_mode in l3_agent.ini).
+const (
+	ModeLegacy        = "legacy"
+	ModeDVR           = "dvr"
+	ModeDVRSNAT       = "dvr_snat"
+	ModeDVRNoExternal = "dvr_no_external"
+)
+
+// L3AgentType is the agent_type of L3 agents.
+const L3AgentType = "L3 agent"
+
 // Malformed names one object of a list that could not be understood, or that
 // the server failed to describe. The other objects of the list are delivered.
 type Malformed struct {
-	// ID is the object's id, or its position ("#3") if it has no usable one.
+	// ID is the object's id (an agent's host), or its position ("#3") if it has
+	// no usable one.
 	ID string
 	// RouterID is the router that an NDP proxy names, "" where that cannot be
 	// read (and for routers).
