@@ -13,18 +13,19 @@ import (
 // attempts for one write that failed in a way that passes by itself.
 const attempts = 3
 
-// Apply writes the changes: the filter before the entries and the entries
-// before the answering, and withdrawals the other way round, so that nothing
-// is ever answered for that is not let through, nor let through before its
-// neighbours are guarded. If the filter cannot be opened, nothing is added,
-// and what has to go still goes.
+// Apply writes the changes: the filter before rules and routes, these before
+// the entries and the entries before the answering, and withdrawals the other
+// way round, so that nothing is ever answered for that is not let through or
+// has no way on, nor let through before its neighbours are guarded. If the
+// filter cannot be opened, nothing is added, and what has to go still goes; an
+// address whose host route cannot be made is not answered for.
 //
 // The error is of the namespace as a whole: [ErrNamespaceGone], [ErrStale]
 // (observe again), or the context's. Everything smaller is in
 // [Result.Failures], and never stops the rest.
 func (d *Dataplane) Apply(ctx context.Context, c Changes) (Result, error) {
 	res := Result{
-		Answerable: map[string][]netip.Addr{}, Withdrawn: map[string][]netip.Addr{},
+		Answerable: map[string][]netip.Addr{}, Withdrawn: map[string][]netip.Addr{}, Removed: map[string][]netip.Addr{},
 		Drift: map[Kind]int{}, Failures: slices.Clone(c.Failures),
 	}
 	if c.Empty() {
@@ -38,7 +39,8 @@ func (d *Dataplane) Apply(ctx context.Context, c Changes) (Result, error) {
 	if s.ID() != c.ID {
 		return res, fmt.Errorf("namespace %s: %w", c.Namespace, ErrStale)
 	}
-	a := &applier{d: d, s: s, changes: c, res: &res, lost: map[string]bool{}}
+	a := &applier{d: d, s: s, changes: c, res: &res, lost: map[string]bool{}, unrouted: map[netip.Addr]bool{}, dropped: map[string]dropped{}}
+	a.ways = learnedWays{routes: map[Route]int{}, rules: map[Rule]bool{}}
 	if err := a.run(ctx); err != nil {
 		return res, fmt.Errorf("namespace %s: %w", c.Namespace, err)
 	}
@@ -58,6 +60,10 @@ func repaired(drift map[Kind]int, failures []Failure) map[Kind]int {
 			delete(out, KindEntry)
 		case opAnswer, opDelay:
 			delete(out, KindSysctl)
+		case opRouteSet, opRouteDelete:
+			delete(out, KindRoute)
+		case opRuleAdd, opRuleDelete:
+			delete(out, KindRule)
 		case opDevice: // it is lost, with all that was to be written to it
 			delete(out, KindEntry)
 			delete(out, KindSysctl)
@@ -79,6 +85,12 @@ type applier struct {
 	// hold keeps the final filter change back, because with it the record of a
 	// proxy_delay that is not yet put back would go.
 	hold bool
+	// index of each device, by name.
+	index map[string]int
+	// unrouted addresses have no way on: they are not answered for.
+	unrouted map[netip.Addr]bool
+	dropped  map[string]dropped
+	ways     learnedWays
 }
 
 func (a *applier) run(ctx context.Context) error {
@@ -93,11 +105,13 @@ func (a *applier) run(ctx context.Context) error {
 			a.withdraw(ctx, c)
 		}
 	}
+	a.way(ctx)
 	for _, c := range a.changes.Devices {
 		if !a.lost[c.Device] {
 			a.publish(ctx, c)
 		}
 	}
+	a.unway(ctx)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -107,19 +121,19 @@ func (a *applier) run(ctx context.Context) error {
 // checkDevices compares the devices with those observed: a device that was
 // made again has another index, and none of what was seen.
 func (a *applier) checkDevices(ctx context.Context) error {
-	if len(a.changes.Devices) == 0 {
+	if len(a.changes.Devices) == 0 && a.changes.Routes.empty() && a.changes.Rules.empty() {
 		return nil
 	}
 	links, err := a.s.Links(ctx)
 	if err != nil {
 		return err
 	}
-	index := make(map[string]int, len(links))
+	a.index = make(map[string]int, len(links))
 	for _, l := range links {
-		index[l.Name] = l.Index
+		a.index[l.Name] = l.Index
 	}
 	for _, c := range a.changes.Devices {
-		switch now, ok := index[c.Device]; {
+		switch now, ok := a.index[c.Device]; {
 		case !ok:
 			a.lose(c.Device, ErrDeviceGone)
 		case now != c.Index:
@@ -140,11 +154,25 @@ func (a *applier) fail(device string, addr netip.Addr, op string, err error) {
 	a.res.Failures = append(a.res.Failures, Failure{Device: device, Addr: addr, Op: op, Err: err})
 }
 
-// try runs one write, again if it failed in a way that passes by itself. Every
-// write here may be repeated: setting sets, deleting what is gone succeeds.
-// It returns false for a failure, which it notes; a device that is gone is
-// noted once.
+// try runs one write to a device. It returns false for a failure, which it
+// notes; a device that is gone is noted once.
 func (a *applier) try(ctx context.Context, device string, addr netip.Addr, op string, write func() error) bool {
+	err := a.attempt(ctx, write)
+	switch Classify(err) {
+	case ClassNone:
+		return true
+	case ClassGone:
+		a.lose(device, err)
+	default:
+		a.fail(device, addr, op, err)
+	}
+	return false
+}
+
+// attempt runs one write, again if it failed in a way that passes by itself.
+// Every write here may be repeated: setting sets, deleting what is gone
+// succeeds.
+func (a *applier) attempt(ctx context.Context, write func() error) error {
 	var err error
 	for range attempts {
 		if err = ctx.Err(); err != nil {
@@ -152,18 +180,12 @@ func (a *applier) try(ctx context.Context, device string, addr netip.Addr, op st
 		}
 		a.res.Writes++
 		if err = write(); err == nil {
-			return true
+			break
 		}
 		// A request that timed out took long enough.
 		if Classify(err) != ClassRetry || errors.Is(err, os.ErrDeadlineExceeded) {
 			break
 		}
 	}
-	switch Classify(err) {
-	case ClassGone:
-		a.lose(device, err)
-	default:
-		a.fail(device, addr, op, err)
-	}
-	return false
+	return err
 }

@@ -13,7 +13,7 @@ import (
 
 // withdraw is what has to go from a device: answering first.
 func (a *applier) withdraw(ctx context.Context, c DeviceChange) {
-	learned := learned{device: c.Device}
+	learned := learned{device: c.Device, index: c.Index, delayed: c.Delay != nil}
 	defer func() { a.learn(learned) }()
 	off := false
 	if c.Answer == Off {
@@ -38,9 +38,17 @@ func (a *applier) withdraw(ctx context.Context, c DeviceChange) {
 	if withdrawn := learned.removed; answered {
 		if off {
 			withdrawn = slices.Concat(withdrawn, c.Kept)
-			slices.SortFunc(withdrawn, netip.Addr.Compare)
 		}
 		a.note(a.res.Withdrawn, c.Device, withdrawn)
+	}
+	for _, addr := range c.Remove {
+		if a.lost[c.Device] || ctx.Err() != nil {
+			return
+		}
+		e := neigh.Entry{Index: c.Index, Addr: addr}
+		if a.try(ctx, c.Device, addr, opRemove, func() error { return a.s.DeleteNeighbour(ctx, e) }) {
+			a.res.Removed[c.Device] = append(a.res.Removed[c.Device], addr)
+		}
 	}
 	if c.Delay != nil && !a.lost[c.Device] {
 		// Without its record in the kernel the original value would be lost.
@@ -76,12 +84,15 @@ func (a *applier) publish(ctx context.Context, c DeviceChange) {
 		a.fail(c.Device, netip.Addr{}, opSet, fmt.Errorf("%w: the filter could not be written", ErrHeldBack))
 		return
 	}
-	learned := learned{device: c.Device}
+	learned := learned{device: c.Device, index: c.Index, delayed: c.Delay != nil}
 	defer func() { a.learn(learned) }()
 	set := func(addrs []netip.Addr, op string) (done []netip.Addr) {
 		for _, addr := range addrs {
 			if a.lost[c.Device] || ctx.Err() != nil {
 				break
+			}
+			if a.unrouted[addr] {
+				continue
 			}
 			e := neigh.Entry{Index: c.Index, Addr: addr, Protocol: a.d.protocol, Flags: neigh.FlagProxy}
 			if a.try(ctx, c.Device, addr, op, func() error { return a.s.SetNeighbour(ctx, e) }) {
@@ -102,9 +113,8 @@ func (a *applier) publish(ctx context.Context, c DeviceChange) {
 		}
 		on := true
 		learned.proxyNDP = &on
-		all := slices.Concat(c.Kept, adopted, made)
-		slices.SortFunc(all, netip.Addr.Compare)
-		a.note(a.res.Answerable, c.Device, all)
+		kept := slices.DeleteFunc(slices.Clone(c.Kept), func(addr netip.Addr) bool { return a.unrouted[addr] })
+		a.note(a.res.Answerable, c.Device, slices.Concat(kept, adopted, made))
 	case c.Answers:
 		a.note(a.res.Answerable, c.Device, made)
 	}
@@ -112,31 +122,27 @@ func (a *applier) publish(ctx context.Context, c DeviceChange) {
 
 func (a *applier) note(into map[string][]netip.Addr, device string, addrs []netip.Addr) {
 	if len(addrs) > 0 {
-		into[device] = addrs
+		into[device] = slices.SortedFunc(slices.Values(slices.Concat(into[device], addrs)), netip.Addr.Compare)
 	}
 }
 
 // learned is what was written to a device.
 type learned struct {
 	device         string
+	index          int
 	added, removed []netip.Addr
 	proxyNDP       *bool
 	delay          *time.Duration
+	// delayed: its proxy_delay was to be written.
+	delayed bool
 }
 
 func (a *applier) learn(l learned) {
-	var c DeviceChange
-	for _, d := range a.changes.Devices {
-		if d.Device == l.device {
-			c = d
-		}
-	}
-	index := c.Index
 	a.d.memory.learn(a.changes.Namespace, a.changes.ID, func(b *Baseline) {
 		d := b.Devices[l.device]
-		if d.Index != index {
+		if d.Index != l.index {
 			d = BaselineDevice{
-				Index: index, ProxyDelay: filter.NoDelay,
+				Index: l.index, ProxyDelay: filter.NoDelay,
 				Managed: d.Managed, OriginalDelay: d.OriginalDelay,
 			}
 		}
@@ -148,12 +154,12 @@ func (a *applier) learn(l learned) {
 			d.ProxyDelay = *l.delay
 		}
 		b.Devices[l.device] = d
-		if c.Delay != nil && l.delay == nil {
+		if l.delayed && l.delay == nil {
 			return
 		}
 		// What it was under another name is put back: it is nobody's any more.
 		for name, old := range b.Devices {
-			if name != l.device && old.Index == index {
+			if name != l.device && old.Index == l.index {
 				old.Index = 0
 				b.Devices[name] = old
 			}

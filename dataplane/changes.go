@@ -32,6 +32,8 @@ type Changes struct {
 	// ID of the namespace that was observed: no other gets these changes.
 	ID     ID
 	Filter FilterChange
+	Routes RouteChange
+	Rules  RuleChange
 	// Devices are sorted by name; those without a change are left out.
 	Devices []DeviceChange
 	// Failures are known without writing: invalid values, missing devices.
@@ -88,17 +90,20 @@ type DeviceChange struct {
 	// Set are the entries to make, sorted; Adopt those that somebody else made
 	// and that get our mark; Delete those of ours that are no longer wanted.
 	Set, Adopt, Delete []netip.Addr
+	// Remove are the entries that somebody else made and an exclusive device
+	// does not tolerate; sorted.
+	Remove []netip.Addr
 	// Kept are the wanted entries that are right already, if Answer changes.
 	Kept []netip.Addr
 }
 
 func (d DeviceChange) empty() bool {
-	return d.Answer == Keep && d.Delay == nil && len(d.Set)+len(d.Adopt)+len(d.Delete) == 0
+	return d.Answer == Keep && d.Delay == nil && len(d.Set)+len(d.Adopt)+len(d.Delete)+len(d.Remove) == 0
 }
 
 // Empty reports whether there is nothing to write. There may be Failures.
 func (c Changes) Empty() bool {
-	return c.Filter.Open == nil && c.Filter.Close == nil && len(c.Devices) == 0
+	return c.Filter.Open == nil && c.Filter.Close == nil && len(c.Devices) == 0 && c.Routes.empty() && c.Rules.empty()
 }
 
 // String is a stable text, one line a write, in the order in which they are
@@ -106,17 +111,22 @@ func (c Changes) Empty() bool {
 //
 //	filter make
 //	filter qg-1 publish 2001:db8:0:1::5
+//	route + 2001:db8:0:1::5/128 via fe80::2 dev fpr-1
 //	entry + qg-1 2001:db8:0:1::5
 //	sysctl qg-1 proxy_ndp 1
 func (c Changes) String() string {
 	var b strings.Builder
 	c.writeFilter(&b)
+	c.writeSet(&b)
 	for _, d := range c.Devices {
 		if d.Answer == Off {
 			fmt.Fprintf(&b, "sysctl %s proxy_ndp 0\n", d.Device)
 		}
 		for _, a := range d.Delete {
 			fmt.Fprintf(&b, "entry - %s %s\n", d.Device, a)
+		}
+		for _, a := range d.Remove {
+			fmt.Fprintf(&b, "entry remove %s %s\n", d.Device, a)
 		}
 		if d.Delay != nil {
 			fmt.Fprintf(&b, "sysctl %s proxy_delay %s\n", d.Device, *d.Delay)
@@ -131,6 +141,7 @@ func (c Changes) String() string {
 			fmt.Fprintf(&b, "sysctl %s proxy_ndp 1\n", d.Device)
 		}
 	}
+	c.writeDelete(&b)
 	return b.String()
 }
 

@@ -26,6 +26,9 @@ func Diff(want State, have Observation) Changes {
 	for _, p := range have.Proxies {
 		d.byDevice[p.Device] = append(d.byDevice[p.Device], p)
 	}
+	d.unroutable()
+	d.routes()
+	d.rules()
 	target := d.target()
 	d.filter(target)
 	for _, name := range d.names() {
@@ -257,9 +260,13 @@ func (d *differ) entries(c *DeviceChange, want Device) {
 		delete(have, a)
 	}
 	for a, p := range have {
-		if p.Ours {
+		switch {
+		case p.Ours:
 			c.Delete = append(c.Delete, a)
+		case want.Exclusive:
+			c.Remove = append(c.Remove, a)
 		}
 	}
 	slices.SortFunc(c.Delete, netip.Addr.Compare)
+	slices.SortFunc(c.Remove, netip.Addr.Compare)
 }

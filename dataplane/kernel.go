@@ -8,6 +8,8 @@ import (
 	"neutron-ndp-proxy-agent/dataplane/link"
 	"neutron-ndp-proxy-agent/dataplane/neigh"
 	"neutron-ndp-proxy-agent/dataplane/netns"
+	"neutron-ndp-proxy-agent/dataplane/route"
+	"neutron-ndp-proxy-agent/dataplane/rule"
 	"neutron-ndp-proxy-agent/dataplane/sysctl"
 )
 
@@ -39,6 +41,18 @@ type Session interface {
 	SetNeighbour(ctx context.Context, e neigh.Entry) error
 	// DeleteNeighbour of one that is not there succeeds.
 	DeleteNeighbour(ctx context.Context, e neigh.Entry) error
+
+	// Routes leaves out the local table's, but for those of that protocol.
+	Routes(ctx context.Context, protocol uint8) ([]route.Route, error)
+	// SetRoute replaces what has the route's place, see route.Set.
+	SetRoute(ctx context.Context, r route.Route) error
+	// DeleteRoute of one that is not there succeeds.
+	DeleteRoute(ctx context.Context, r route.Route) error
+	Rules(ctx context.Context) ([]rule.Rule, error)
+	// AddRule of one that is there succeeds, and so does DeleteRule of one
+	// that is not.
+	AddRule(ctx context.Context, r rule.Rule) error
+	DeleteRule(ctx context.Context, r rule.Rule) error
 
 	FilterPresent(ctx context.Context, table string) (bool, error)
 	ReadFilter(ctx context.Context, table string, deep bool) (filter.Found, error)

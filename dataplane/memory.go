@@ -35,7 +35,17 @@ func (m *memory) baseline(o Observation) Baseline {
 		m.put(o.Namespace, r)
 		return r.baseline
 	}
-	b := Baseline{Devices: map[string]BaselineDevice{}}
+	b := Baseline{Devices: map[string]BaselineDevice{}, Routes: map[Route]int{}, Rules: map[Rule]bool{}}
+	for _, r := range o.Routes {
+		if r.Ours {
+			b.Routes[r.Route] = r.Kernel.Index
+		}
+	}
+	for _, r := range o.Rules {
+		if r.Ours {
+			b.Rules[r.Rule] = true
+		}
+	}
 	for _, i := range o.Interfaces {
 		b.Devices[i.Name] = baselineDevice(o, i)
 	}
@@ -59,6 +69,7 @@ func baselineDevice(o Observation, i Interface) BaselineDevice {
 // kernel dropped the rest.
 func (b Baseline) interrupted(o Observation) Baseline {
 	devices := maps.Clone(b.Devices)
+	down := map[string]bool{}
 	for _, i := range o.Interfaces {
 		d, known := devices[i.Name]
 		switch {
@@ -68,12 +79,30 @@ func (b Baseline) interrupted(o Observation) Baseline {
 			now := baselineDevice(o, i)
 			now.Managed, now.OriginalDelay = d.Managed, d.OriginalDelay
 			d = now
+			down[i.Name] = true
 		}
 		d.LinkLocalSince = i.LinkLocalSince
 		devices[i.Name] = d
 	}
 	b.Devices = devices
+	if len(down) > 0 {
+		b.Routes = b.routesLeft(o, down)
+	}
 	return b
+}
+
+// routesLeft is the baseline's routes without those that went with a device
+// that was set down.
+func (b Baseline) routesLeft(o Observation, down map[string]bool) map[Route]int {
+	present := map[Route]bool{}
+	for _, r := range o.Routes {
+		if r.Ours {
+			present[r.Route] = true
+		}
+	}
+	left := maps.Clone(b.Routes)
+	maps.DeleteFunc(left, func(r Route, _ int) bool { return down[r.Device] && !present[r] })
+	return left
 }
 
 // remember takes on what the table's records say, which are the only proof
@@ -115,7 +144,8 @@ func (m *memory) learn(ns string, id ID, change func(*Baseline)) {
 	if !ok || r.id != id {
 		return
 	}
-	b := Baseline{Devices: maps.Clone(r.baseline.Devices), Filter: r.baseline.Filter}
+	b := r.baseline
+	b.Devices = maps.Clone(b.Devices)
 	change(&b)
 	m.put(ns, remembered{id, b})
 }

@@ -9,6 +9,8 @@ import (
 	"neutron-ndp-proxy-agent/dataplane/filter"
 	"neutron-ndp-proxy-agent/dataplane/link"
 	"neutron-ndp-proxy-agent/dataplane/netns"
+	"neutron-ndp-proxy-agent/dataplane/route"
+	"neutron-ndp-proxy-agent/dataplane/rule"
 )
 
 // Interface is a device of a namespace with addresses and sysctls.
@@ -46,6 +48,27 @@ type Proxy struct {
 	Ours bool
 }
 
+// FoundRoute is one route as the kernel has it.
+type FoundRoute struct {
+	// Route is as much of it as a [Route] can say. Its Device is empty if there
+	// is none of that index.
+	Route
+	// Kernel is all of it.
+	Kernel route.Route
+	// Ours: it carries our protocol.
+	Ours bool
+}
+
+// FoundRule is one rule as the kernel has it.
+type FoundRule struct {
+	// Rule is as much of it as a [Rule] can say.
+	Rule
+	// Kernel is all of it.
+	Kernel rule.Rule
+	// Ours: it carries our protocol.
+	Ours bool
+}
+
 // Observation is what one namespace looks like.
 type Observation struct {
 	Namespace string
@@ -55,6 +78,11 @@ type Observation struct {
 	Interfaces []Interface
 	// Proxies of all devices and all makers, sorted by device and address.
 	Proxies []Proxy
+	// Routes of all tables and all makers, but for the namespace's own
+	// addresses (table local), sorted by table, destination, device and next hop.
+	Routes []FoundRoute
+	// Rules of all makers, in the order in which the kernel looks at them.
+	Rules []FoundRule
 	// Filter is our nftables table.
 	Filter filter.Found
 	// AllProxyNDP is conf.all.proxy_ndp: never written here, but it makes
@@ -71,6 +99,10 @@ type Baseline struct {
 	Devices map[string]BaselineDevice
 	// Filter was written last; nil: not by this process.
 	Filter *filter.Content
+	// Routes of ours, with the index of the device they were on.
+	Routes map[Route]int
+	// Rules of ours.
+	Rules map[Rule]bool
 }
 
 // BaselineDevice is one device of a [Baseline].
@@ -109,13 +141,34 @@ func (o Observation) Marked(device string) []netip.Addr {
 	return out
 }
 
-// Foreign returns the entries that are not ours. We never delete them; on a
-// device that answers the kernel answers for them too.
+// Foreign returns the entries that are not ours. Only an exclusive device
+// deletes them; on a device that answers the kernel answers for them too.
 func (o Observation) Foreign() []Proxy {
 	return slices.DeleteFunc(slices.Clone(o.Proxies), func(p Proxy) bool { return p.Ours })
 }
 
+// ForeignRoutes returns the host routes that somebody else made as Neutron's
+// L3 agent makes them (main table, `proto static`) through a device that a
+// wanted route uses, and that no wanted route replaces: what was published
+// there by other means. Only an exclusive device in the state has them deleted.
+func (o Observation) ForeignRoutes(want State) []FoundRoute {
+	devices, places := map[string]bool{}, map[place]bool{}
+	for _, r := range want.Routes {
+		devices[r.Device], places[r.place()] = true, true
+	}
+	var out []FoundRoute
+	for _, f := range o.Routes {
+		if !f.Ours && f.Host() && f.Table == MainTable && devices[f.Device] && !places[f.place()] &&
+			f.Kernel.Protocol == route.Static && f.Kernel.Type == route.Unicast && !f.Kernel.Src.IsValid() {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
 // Owned reports whether anything of ours is in the namespace.
 func (o Observation) Owned() bool {
-	return o.Filter.Present || slices.ContainsFunc(o.Proxies, func(p Proxy) bool { return p.Ours })
+	return o.Filter.Present || slices.ContainsFunc(o.Proxies, func(p Proxy) bool { return p.Ours }) ||
+		slices.ContainsFunc(o.Routes, func(r FoundRoute) bool { return r.Ours }) ||
+		slices.ContainsFunc(o.Rules, func(r FoundRule) bool { return r.Ours })
 }

@@ -66,6 +66,9 @@ type Device struct {
 // equal values. Devices of one name are the caller's error and left alone.
 func (s *State) Normalize() {
 	slices.SortFunc(s.Devices, func(a, b Device) int { return strings.Compare(a.Name, b.Name) })
+	for i, r := range s.Routes {
+		s.Routes[i].Dst = r.Dst.Masked()
+	}
 	slices.SortFunc(s.Routes, Route.compare)
 	s.Routes = slices.Compact(s.Routes)
 	slices.SortFunc(s.Rules, Rule.compare)

@@ -75,7 +75,9 @@ func valid(want State) (State, []Failure) {
 			continue
 		}
 		seen[d.Name] = true
-		v := Device{Name: d.Name, Answer: d.Answer, LinkLocal: d.LinkLocal, ProxyDelay: d.ProxyDelay}
+		v := Device{
+			Name: d.Name, Answer: d.Answer, LinkLocal: d.LinkLocal, ProxyDelay: d.ProxyDelay, Exclusive: d.Exclusive,
+		}
 		for _, a := range d.Published {
 			if err := checkPublished(a); err != nil {
 				refuse(a, opPublish, err)
@@ -102,8 +104,9 @@ func valid(want State) (State, []Failure) {
 		}
 		out.Devices = append(out.Devices, v)
 	}
+	out, ways := validWays(want, out)
 	out.Normalize()
-	return out, failures
+	return out, append(failures, ways...)
 }
 
 // Operations, as [Failure.Op] names them.
@@ -117,5 +120,12 @@ const (
 	opSet       = "entry set"
 	opAdopt     = "entry adopt"
 	opDelete    = "entry delete"
+	opRemove    = "entry remove"
 	opFilter    = "filter"
+
+	opRouteSet    = "route set"
+	opRouteDelete = "route delete"
+	opRouteRemove = "route remove"
+	opRuleAdd     = "rule add"
+	opRuleDelete  = "rule delete"
 )

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"neutron-ndp-proxy-agent/dataplane/route"
+	"neutron-ndp-proxy-agent/dataplane/rule"
 )
 
 // MainTable is the routing table that everybody uses (RT_TABLE_MAIN).
@@ -42,6 +45,33 @@ func (r Route) String() string {
 	return b.String()
 }
 
+// Host reports whether the destination is a single address.
+func (r Route) Host() bool { return r.Dst.IsValid() && r.Dst.IsSingleIP() }
+
+// kernel is the route as it is written, on the device of that index.
+func (r Route) kernel(index int, protocol uint8) route.Route {
+	return route.Route{
+		Table: uint32(r.Table), Dst: r.Dst, Via: r.Via, Index: index, OnLink: r.OnLink,
+		Metric: route.DefaultMetric, Protocol: protocol, Type: route.Unicast,
+	}
+}
+
+// place is where only one route can be used at a time: what else is there
+// would take a share of the packets, or all.
+type place struct {
+	table    uint32
+	dst, src netip.Prefix
+	metric   uint32
+}
+
+func (r Route) place() place {
+	return place{table: uint32(r.Table), dst: r.Dst, metric: route.DefaultMetric}
+}
+
+func (f FoundRoute) place() place {
+	return place{table: f.Kernel.Table, dst: f.Kernel.Dst, src: f.Kernel.Src, metric: f.Kernel.Metric}
+}
+
 func (r Route) compare(o Route) int {
 	return cmp.Or(cmp.Compare(r.Table, o.Table), r.Dst.Compare(o.Dst), strings.Compare(r.Device, o.Device), r.Via.Compare(o.Via))
 }
@@ -61,6 +91,10 @@ type Rule struct {
 // String is as `ip -6 rule` shows it, with the priority in front.
 func (r Rule) String() string {
 	return fmt.Sprintf("%d iif %s table %d", r.Priority, r.IIF, r.Table)
+}
+
+func (r Rule) kernel(protocol uint8) rule.Rule {
+	return rule.Rule{Priority: uint32(r.Priority), IIF: r.IIF, Table: uint32(r.Table), Protocol: protocol}
 }
 
 func (r Rule) compare(o Rule) int {

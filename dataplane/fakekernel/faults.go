@@ -1,16 +1,10 @@
 package fakekernel
 
 import (
-	"context"
 	"slices"
 	"sync"
-	"time"
 
 	"neutron-ndp-proxy-agent/dataplane"
-	"neutron-ndp-proxy-agent/dataplane/filter"
-	"neutron-ndp-proxy-agent/dataplane/link"
-	"neutron-ndp-proxy-agent/dataplane/neigh"
-	"neutron-ndp-proxy-agent/dataplane/sysctl"
 )
 
 // Op names a call that can be made to fail.
@@ -26,6 +20,12 @@ const (
 	Neighbours      Op = "neighbours"
 	SetNeighbour    Op = "set neighbour"
 	DeleteNeighbour Op = "delete neighbour"
+	Routes          Op = "routes"
+	SetRoute        Op = "set route"
+	DeleteRoute     Op = "delete route"
+	Rules           Op = "rules"
+	AddRule         Op = "add rule"
+	DeleteRule      Op = "delete rule"
 	FilterPresent   Op = "filter present"
 	ReadFilter      Op = "read filter"
 	WriteFilter     Op = "write filter"
@@ -105,7 +105,10 @@ func (f *Faults) call(op Op, do func() error) error {
 func (f *Faults) next(op Op) (*Fault, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	write := slices.Contains([]Op{SetProxyNDP, SetProxyDelay, SetNeighbour, DeleteNeighbour, WriteFilter}, op)
+	write := slices.Contains([]Op{
+		SetProxyNDP, SetProxyDelay, SetNeighbour, DeleteNeighbour, WriteFilter,
+		SetRoute, DeleteRoute, AddRule, DeleteRule,
+	}, op)
 	if f.cut == 0 && f.cutErr != nil {
 		return nil, f.cutErr
 	}
@@ -151,55 +154,4 @@ func (f *Faults) Open(name string) (s dataplane.Session, err error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// faultySession passes ID, Close and Do on.
-type faultySession struct {
-	dataplane.Session
-	f *Faults
-}
-
-func (s *faultySession) Links(ctx context.Context) (out []link.Interface, err error) {
-	err = s.f.call(Links, func() (err error) { out, err = s.Session.Links(ctx); return err })
-	return out, err
-}
-
-func (s *faultySession) Sysctls(ctx context.Context) (out sysctl.Table, err error) {
-	err = s.f.call(Sysctls, func() (err error) { out, err = s.Session.Sysctls(ctx); return err })
-	return out, err
-}
-
-func (s *faultySession) SetProxyNDP(ctx context.Context, device string, on bool) error {
-	return s.f.call(SetProxyNDP, func() error { return s.Session.SetProxyNDP(ctx, device, on) })
-}
-
-func (s *faultySession) SetProxyDelay(ctx context.Context, index int, delay time.Duration) error {
-	return s.f.call(SetProxyDelay, func() error { return s.Session.SetProxyDelay(ctx, index, delay) })
-}
-
-func (s *faultySession) Neighbours(ctx context.Context) (out []neigh.Entry, err error) {
-	err = s.f.call(Neighbours, func() (err error) { out, err = s.Session.Neighbours(ctx); return err })
-	return out, err
-}
-
-func (s *faultySession) SetNeighbour(ctx context.Context, e neigh.Entry) error {
-	return s.f.call(SetNeighbour, func() error { return s.Session.SetNeighbour(ctx, e) })
-}
-
-func (s *faultySession) DeleteNeighbour(ctx context.Context, e neigh.Entry) error {
-	return s.f.call(DeleteNeighbour, func() error { return s.Session.DeleteNeighbour(ctx, e) })
-}
-
-func (s *faultySession) FilterPresent(ctx context.Context, table string) (out bool, err error) {
-	err = s.f.call(FilterPresent, func() (err error) { out, err = s.Session.FilterPresent(ctx, table); return err })
-	return out, err
-}
-
-func (s *faultySession) ReadFilter(ctx context.Context, table string, deep bool) (out filter.Found, err error) {
-	err = s.f.call(ReadFilter, func() (err error) { out, err = s.Session.ReadFilter(ctx, table, deep); return err })
-	return out, err
-}
-
-func (s *faultySession) WriteFilter(ctx context.Context, table string, base *filter.Content, target filter.Content) error {
-	return s.f.call(WriteFilter, func() error { return s.Session.WriteFilter(ctx, table, base, target) })
 }

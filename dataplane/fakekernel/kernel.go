@@ -13,6 +13,8 @@ import (
 	"neutron-ndp-proxy-agent/dataplane/link"
 	"neutron-ndp-proxy-agent/dataplane/neigh"
 	"neutron-ndp-proxy-agent/dataplane/netns"
+	"neutron-ndp-proxy-agent/dataplane/route"
+	"neutron-ndp-proxy-agent/dataplane/rule"
 	"neutron-ndp-proxy-agent/dataplane/sysctl"
 )
 
@@ -77,6 +79,8 @@ type Namespace struct {
 	devices map[string]*device
 	entries map[entryKey]neigh.Entry
 	tables  map[string]*table
+	routes  []route.Route
+	rules   []rule.Rule
 }
 
 type device struct {
@@ -118,7 +122,13 @@ func (n *Namespace) RemoveDevice(name string) {
 		return
 	}
 	delete(n.devices, name)
-	maps.DeleteFunc(n.entries, func(k entryKey, _ neigh.Entry) bool { return k.index == d.link.Index })
+	n.drop(d.link.Index)
+}
+
+// drop removes what goes with a device.
+func (n *Namespace) drop(index int) {
+	maps.DeleteFunc(n.entries, func(k entryKey, _ neigh.Entry) bool { return k.index == index })
+	n.routes = slices.DeleteFunc(n.routes, func(r route.Route) bool { return r.Index == index })
 }
 
 // SetEntry makes a proxy neighbour by hand.
