@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -52,6 +53,7 @@ func (n *Namespace) UDPFlow(ctx context.Context, to netip.AddrPort, interval tim
 		return err
 	})
 	var f Flow
+	var received atomic.Int64
 	start := time.Now()
 	done := make(chan struct{})
 	go func() {
@@ -65,7 +67,7 @@ func (n *Namespace) UDPFlow(ctx context.Context, to netip.AddrPort, interval tim
 			if err != nil || size != 8 {
 				continue // an ICMPv6 error for an earlier datagram
 			}
-			f.Received++
+			received.Add(1)
 			sent := time.Duration(binary.BigEndian.Uint64(buffer))
 			f.Worst = max(f.Worst, time.Since(start)-sent)
 		}
@@ -82,13 +84,16 @@ func (n *Namespace) UDPFlow(ctx context.Context, to netip.AddrPort, interval tim
 		case <-ticker.C:
 		}
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond)); err != nil {
+	for end := time.Now().Add(500 * time.Millisecond); int(received.Load()) < sent && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if err := conn.SetReadDeadline(time.Now()); err != nil {
 		n.t.Errorf("read deadline: %v", err)
 	}
 	<-done
 	if err := conn.Close(); err != nil {
 		n.t.Errorf("close: %v", err)
 	}
-	f.Sent = sent
+	f.Sent, f.Received = sent, int(received.Load())
 	return f
 }

@@ -63,6 +63,7 @@ func newStage(t *testing.T, kind sim.Kind, modes ...string) *stage {
 func (s *stage) works(t *testing.T, ext *sim.External, vms ...*sim.Instance) {
 	t.Helper()
 	s.SettleWithin(t, sim.Within)
+	s.AwaitLinks()
 	for _, vm := range vms {
 		reaches(t, ext, vm)
 	}

@@ -76,3 +76,17 @@ func (w *World) differences() (out []string) {
 	}
 	return out
 }
+
+// Dumps reads all namespaces of a host that the L3 agent made.
+func (w *World) Dumps(h *Host) map[string]*Dump {
+	w.t.Helper()
+	out := map[string]*Dump{}
+	for _, name := range sortedKeys(h.l3.have) {
+		d, err := ReadDump(h.l3.have[name].ns)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		out[name] = d
+	}
+	return out
+}

@@ -1,10 +1,12 @@
 package sim
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"neutron-ndp-proxy-agent/test/nettest"
 )
@@ -187,4 +189,16 @@ func (w *World) Fabric() *nettest.Namespace { return w.fabric }
 func (w *World) LearnFromMLD() {
 	w.t.Helper()
 	w.fabric.Run("nft", "delete", "table", "bridge", "quiet")
+}
+
+// AwaitLinks waits until the bridges forward on all ports: the kernel tells a
+// bridge of a new port's carrier up to a second late.
+func (w *World) AwaitLinks() {
+	w.t.Helper()
+	nettest.Eventually(w.t, 5*time.Second, "the bridges forward on all ports", func() bool {
+		var ports []struct{ State string }
+		out, err := w.fabric.Feed("", "bridge", "-j", "link", "show")
+		return err == nil && json.Unmarshal([]byte(out), &ports) == nil &&
+			!slices.ContainsFunc(ports, func(p struct{ State string }) bool { return p.State != "forwarding" })
+	})
 }

@@ -1,0 +1,301 @@
+package sim_test
+
+import (
+	"testing"
+	"time"
+
+	"neutron-ndp-proxy-agent/test/nettest"
+	"neutron-ndp-proxy-agent/test/sim"
+)
+
+// rebuilds are the changes that an operator or Neutron makes to a router. Each
+// starts from a working state, ends in the right one, shown by packets, and
+// leaves nothing of ours anywhere once proxying is switched off.
+func TestRebuild(t *testing.T) {
+	legacy := []string{sim.ModeLegacy}
+	two := []string{sim.ModeLegacy, sim.ModeLegacy}
+	for _, c := range []struct {
+		name  string
+		kind  sim.Kind
+		modes []string
+		run   func(t *testing.T, s *stage)
+	}{
+		{"gateway changed to another network", sim.Legacy, legacy, gatewayChanged},
+		{"gateway changed to another address scope", sim.Legacy, legacy, gatewayToAnotherScope},
+		{"gateway removed", sim.Legacy, legacy, gatewayRemoved},
+		{"internal subnet added and removed", sim.Legacy, legacy, subnetAddedAndRemoved},
+		{"subnet of another address scope", sim.Legacy, legacy, subnetOfAnotherScope},
+		{"router rescheduled and back", sim.Legacy, two, rescheduled},
+		{"highly available router rescheduled and back", sim.HA, two, rescheduled},
+		{"router deleted", sim.Legacy, legacy, deleted},
+		{"router disabled and enabled", sim.Legacy, legacy, disabledAndEnabled},
+		{"legacy router turned into a highly available one", sim.Legacy, two, turnedHA},
+		{"namespace deleted and made again", sim.Legacy, legacy, namespaceAgain},
+		{"device deleted and made again", sim.Legacy, legacy, deviceAgain},
+		{"device renamed", sim.Legacy, legacy, renamed},
+		{"link-layer address changed", sim.Legacy, legacy, macChanged},
+		{"link down and up", sim.Legacy, legacy, linkDownAndUp},
+		{"IPv6 disabled and enabled", sim.Legacy, legacy, ipv6Toggled},
+		{"external network without an IPv6 subnet", sim.Legacy, legacy, withoutIPv6Subnet},
+		{"failover and back", sim.HA, two, failover},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, c.kind, c.modes...)
+			c.run(t, s)
+			s.nothingLeft(t)
+		})
+	}
+}
+
+// nothingLeft switches proxying off everywhere, whereupon the oracle wants
+// nothing of ours in any namespace: no entry with our protocol, no table, no
+// route, no rule, proxy_ndp 0, proxy_delay as it was.
+func (s *stage) nothingLeft(t *testing.T) {
+	t.Helper()
+	for _, r := range s.Routers {
+		s.Update(r, func() { r.Enabled = false })
+	}
+	s.SettleWithin(t, sim.Within)
+	for _, h := range s.hosts {
+		for _, d := range s.Dumps(h) {
+			if d.Present || len(d.OurRoutes())+len(d.OurRules()) > 0 {
+				t.Errorf("%s: something of ours is left: %+v", h.Name, d)
+			}
+		}
+	}
+}
+
+func gatewayChanged(t *testing.T, s *stage) {
+	other := s.AddExternal(sim.ExternalOptions{Scope: scope})
+	before := s.r.Gateway.QG()
+	s.SetGateway(s.r, other)
+	if s.r.Gateway.QG() == before {
+		t.Fatal("the device is the same")
+	}
+	s.works(t, other, s.vm)
+	unreachable(t, other, s.hidden)
+	unreachable(t, s.ext, s.vm)
+	s.SetGateway(s.r, s.ext)
+	s.works(t, s.ext, s.vm)
+	unreachable(t, other, s.vm)
+}
+
+func gatewayToAnotherScope(t *testing.T, s *stage) {
+	other := s.AddExternal(sim.ExternalOptions{Scope: "another"})
+	s.SetGateway(s.r, other)
+	s.works(t, other)
+	unreachable(t, other, s.vm)
+	unreachable(t, s.ext, s.vm)
+	in := s.AddInternal(sim.InternalOptions{Scope: "another"})
+	s.Attach(s.r, in)
+	vm := s.AddInstance(in, s.h)
+	s.Publish(s.r, vm)
+	s.works(t, other, vm)
+	s.SetGateway(s.r, s.ext)
+	s.works(t, s.ext, s.vm)
+	unreachable(t, s.ext, vm)
+}
+
+func gatewayRemoved(t *testing.T, s *stage) {
+	s.SetGateway(s.r, nil)
+	s.works(t, s.ext)
+	unreachable(t, s.ext, s.vm)
+	s.SetGateway(s.r, s.ext)
+	s.works(t, s.ext, s.vm)
+	s.Unpublish(s.proxy) // what the API wants first
+	s.SetGateway(s.r, nil)
+	s.works(t, s.ext)
+	unreachable(t, s.ext, s.vm)
+}
+
+func subnetAddedAndRemoved(t *testing.T, s *stage) {
+	in := s.AddInternal(sim.InternalOptions{Scope: scope})
+	s.Attach(s.r, in)
+	vm, hidden := s.AddInstance(in, s.h), s.AddInstance(in, s.h)
+	s.works(t, s.ext, s.vm)
+	s.Publish(s.r, vm)
+	s.works(t, s.ext, s.vm, vm)
+	unreachable(t, s.ext, hidden)
+	s.Detach(s.r, in)
+	s.works(t, s.ext, s.vm)
+	unreachable(t, s.ext, vm)
+}
+
+func subnetOfAnotherScope(t *testing.T, s *stage) {
+	in := s.AddInternal(sim.InternalOptions{Scope: "another"})
+	s.Attach(s.r, in)
+	vm := s.AddInstance(in, s.h)
+	s.Publish(s.r, vm)
+	s.works(t, s.ext, s.vm)
+	unreachable(t, s.ext, vm)
+}
+
+func rescheduled(t *testing.T, s *stage) {
+	for _, h := range []*sim.Host{s.hosts[1], s.hosts[0]} {
+		s.Reschedule(s.r, h)
+		s.works(t, s.ext, s.vm)
+		unreachable(t, s.ext, s.hidden)
+		for _, o := range s.hosts {
+			if o != h && o.Has(s.r.QRouter()) {
+				t.Errorf("%s still has the namespace", o.Name)
+			}
+		}
+	}
+}
+
+func deleted(t *testing.T, s *stage) {
+	s.Forget(s.proxy) // its port was deleted, and nobody told
+	s.DeleteRouter(s.r)
+	s.works(t, s.ext)
+	unreachable(t, s.ext, s.vm)
+	s.r = s.AddRouter(sim.Legacy, s.h)
+	s.SetGateway(s.r, s.ext)
+	s.Attach(s.r, s.in)
+	s.works(t, s.ext)
+	unreachable(t, s.ext, s.vm)
+	s.Publish(s.r, s.vm)
+	s.vm.FlushNeighbours("eth0") // its default router is another one under the same address
+	s.works(t, s.ext, s.vm)
+}
+
+func disabledAndEnabled(t *testing.T, s *stage) {
+	for range 2 {
+		s.Update(s.r, func() { s.r.Enabled = false })
+		s.works(t, s.ext)
+		unreachable(t, s.ext, s.vm)
+		s.Update(s.r, func() { s.r.Enabled = true })
+		s.works(t, s.ext, s.vm)
+		s.Update(s.r, func() { s.r.Up = false }) // the L3 agent deletes the namespace
+		s.works(t, s.ext)
+		unreachable(t, s.ext, s.vm)
+		s.Update(s.r, func() { s.r.Up = true })
+		s.works(t, s.ext, s.vm)
+	}
+}
+
+func turnedHA(t *testing.T, s *stage) {
+	s.Update(s.r, func() { s.r.Up = false })
+	s.Update(s.r, func() { s.r.Kind, s.r.Hosts, s.r.Primary, s.r.Up = sim.HA, s.hosts, s.hosts[1], true })
+	s.works(t, s.ext, s.vm)
+	unreachable(t, s.ext, s.hidden)
+	if d := dump(t, s.h, s.r.QRouter()).Devices[s.r.Gateway.QG()]; d.ProxyNDP != "0" {
+		t.Error("the backup answers")
+	}
+	s.Failover(s.r, s.h)
+	s.works(t, s.ext, s.vm)
+	s.Update(s.r, func() { s.r.Up = false })
+	s.Update(s.r, func() { s.r.Kind, s.r.Hosts, s.r.Primary, s.r.Up = sim.Legacy, s.hosts[:1], nil, true })
+	s.works(t, s.ext, s.vm)
+}
+
+func namespaceAgain(t *testing.T, s *stage) {
+	for range 3 {
+		s.h.DeleteNamespace(s.r.QRouter())
+		nettest.Eventually(t, sim.Within, "the loss is noticed", func() bool { return s.h.Daemon().Totals().Pending == 1 })
+		unreachable(t, s.ext, s.vm)
+		s.h.Rebuild()
+		s.works(t, s.ext, s.vm)
+		// And at once, so that nobody sees that it was away.
+		s.h.DeleteNamespace(s.r.QRouter())
+		s.h.Rebuild()
+		s.works(t, s.ext, s.vm)
+	}
+	unreachable(t, s.ext, s.hidden)
+}
+
+func deviceAgain(t *testing.T, s *stage) {
+	for range 3 {
+		s.h.DeleteDevice(s.r.QRouter(), s.r.Gateway.QG())
+		s.SettleWithin(t, sim.Within)
+		unreachable(t, s.ext, s.vm)
+		s.h.Rebuild()
+		s.works(t, s.ext, s.vm)
+		s.h.DeleteDevice(s.r.QRouter(), s.r.Gateway.QG())
+		s.h.Rebuild()
+		s.works(t, s.ext, s.vm)
+	}
+	unreachable(t, s.ext, s.hidden)
+}
+
+func renamed(t *testing.T, s *stage) {
+	ns, qg := s.h.Namespace(s.r.QRouter()), s.r.Gateway.QG()
+	ns.Batch("link set "+qg+" down", "link set "+qg+" name away0", "link set away0 up")
+	s.SettleWithin(t, sim.Within) // nothing of ours on away0
+	unreachable(t, s.ext, s.vm)
+	ns.Batch("link set away0 down", "link set away0 name "+qg, "link set "+qg+" up")
+	s.h.Refresh(s.r.QRouter())
+	s.works(t, s.ext, s.vm)
+	unreachable(t, s.ext, s.hidden)
+}
+
+func macChanged(t *testing.T, s *stage) {
+	ns, qg := s.h.Namespace(s.r.QRouter()), s.r.Gateway.QG()
+	for _, mac := range []string{"fa:16:3e:ff:00:01", "fa:16:3e:ff:00:02"} {
+		s.ext.Upstream.Reaches(s.vm.Addr, time.Second) // it has an entry to be changed
+		ns.Batch("link set " + qg + " address " + mac)
+		nettest.Eventually(t, 2*time.Second, "the upstream's neighbour cache follows", func() bool {
+			return s.ext.Upstream.Neighbour("eth0", s.vm.Addr).MAC.String() == mac
+		})
+		s.works(t, s.ext, s.vm)
+	}
+	unreachable(t, s.ext, s.hidden)
+}
+
+func linkDownAndUp(t *testing.T, s *stage) {
+	ns, qg := s.h.Namespace(s.r.QRouter()), s.r.Gateway.QG()
+	ns.Batch("link set " + qg + " down")
+	s.SettleWithin(t, sim.Within)
+	unreachable(t, s.ext, s.vm)
+	ns.Batch("link set " + qg + " up")
+	s.h.Refresh(s.r.QRouter())
+	s.works(t, s.ext, s.vm)
+	// At once, and only the carrier.
+	ns.Batch("link set "+qg+" down", "link set "+qg+" up")
+	s.h.Refresh(s.r.QRouter())
+	s.works(t, s.ext, s.vm)
+	port := s.h.Port(s.r.QRouter(), qg)
+	s.Fabric().Batch("link set " + port + " down")
+	time.Sleep(300 * time.Millisecond)
+	s.Fabric().Batch("link set " + port + " up")
+	s.works(t, s.ext, s.vm)
+	unreachable(t, s.ext, s.hidden)
+}
+
+func ipv6Toggled(t *testing.T, s *stage) {
+	ns, key := s.h.Namespace(s.r.QRouter()), "net/ipv6/conf/"+s.r.Gateway.QG()+"/disable_ipv6"
+	ns.Sysctl(key, "1")
+	s.SettleWithin(t, sim.Within)
+	unreachable(t, s.ext, s.vm)
+	ns.Sysctl(key, "0")
+	s.h.Refresh(s.r.QRouter())
+	s.works(t, s.ext, s.vm)
+	ns.Sysctl(key, "1")
+	ns.Sysctl(key, "0")
+	s.h.Refresh(s.r.QRouter())
+	s.works(t, s.ext, s.vm)
+	unreachable(t, s.ext, s.hidden)
+}
+
+func withoutIPv6Subnet(t *testing.T, s *stage) {
+	bare := s.AddExternal(sim.ExternalOptions{Scope: scope, V4Only: true})
+	s.SetGateway(s.r, bare)
+	s.works(t, bare, s.vm)
+	unreachable(t, bare, s.hidden)
+	unreachable(t, s.ext, s.vm)
+	s.SetGateway(s.r, s.ext)
+	s.works(t, s.ext, s.vm)
+}
+
+func failover(t *testing.T, s *stage) {
+	for _, h := range []*sim.Host{s.hosts[1], s.hosts[0], s.hosts[1]} {
+		s.Failover(s.r, h)
+		s.works(t, s.ext, s.vm)
+		unreachable(t, s.ext, s.hidden)
+	}
+	s.Failover(s.r, nil) // nobody is primary
+	s.works(t, s.ext)
+	unreachable(t, s.ext, s.vm)
+	s.Failover(s.r, s.h)
+	s.works(t, s.ext, s.vm)
+}
