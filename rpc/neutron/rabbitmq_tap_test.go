@@ -3,8 +3,6 @@
 package neutron_test
 
 import (
-	"bytes"
-	"compress/zlib"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	amqp091 "github.com/rabbitmq/amqp091-go"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
 
 	"neutron-ndp-proxy-agent/rpc/amqp"
 	"neutron-ndp-proxy-agent/rpc/neutron"
@@ -199,92 +194,6 @@ func TestCutDuringCall(t *testing.T) {
 	}
 }
 
-// A garbled message on each queue: one clear error that names the queue, and
-// the rest goes on.
-func TestGarbled(t *testing.T) {
-	vhost, url := broker.VHost(t)
-	s := neutrontest.StartServer(t, url, neutrontest.Options{})
-	s.SetRouter(testHost, neutron.Router{ID: "router-1", AdminStateUp: true})
-	cfg := brokerConfig(vhost)
-	core, logs := observer.New(zap.ErrorLevel)
-	cfg.Logger = zap.New(core)
-	c, _ := runClient(t, cfg)
-	await[neutron.Subscribed](t, c)
-	own := neutron.QueueName(testHost)
-	for _, m := range []struct{ exchange, key, body string }{
-		{"neutron", "l3_agent." + testHost, "\x00\x1b[2Jrubbish\xff"},
-		{"l3_agent_fanout", "", `{"oslo.version": "2.0", "oslo.message": "{\"method\": \"router_deleted\", \"args\": {}}"}`},
-		{"neutron-vo-NDPProxy-1.0_fanout", "", `{"oslo.version": "1.0", "oslo.message": "{}"}`},
-	} {
-		must(t, s.Raw(m.exchange, m.key, []byte(m.body)))
-		g, before := await[neutron.Garbled](t, c)
-		if len(before) > 0 || g.Queue != own || !strings.Contains(g.Err.Error(), own) || !strings.Contains(g.Err.Error(), m.exchange) ||
-			strings.ContainsAny(g.Err.Error(), "\x00\x1b\n") {
-			t.Errorf("%+v after %s", g, kinds(before))
-		}
-	}
-	reply := ""
-	for name := range broker.Queues(t, vhost) {
-		if strings.HasPrefix(name, "reply_") {
-			must(t, s.Raw("", name, []byte("rubbish")))
-			reply = name
-		}
-	}
-	eventually(t, "garbled reply counted", func() bool { return c.Status().GarbledReplies == 1 })
-	if ids, err := c.RouterIDs(context.Background()); err != nil || len(ids) != 1 {
-		t.Errorf("call: %v, %v", ids, err)
-	}
-	must(t, s.Push(neutron.Created, proxyNo(0)))
-	await[neutron.ProxiesPushed](t, c)
-	if n := logs.Len(); n != 4 || logs.FilterField(zap.String("queue", own)).Len() != 3 || reply == "" {
-		t.Errorf("%d error lines: %v", n, logs.All())
-	}
-}
-
-// A cloud that compresses its messages (kombu_compression).
-func TestCompressed(t *testing.T) {
-	vhost, url := broker.VHost(t)
-	c, _ := runClient(t, brokerConfig(vhost))
-	await[neutron.Subscribed](t, c)
-	var z bytes.Buffer
-	w := zlib.NewWriter(&z)
-	_, err := w.Write(neutrontest.Envelope(map[string]any{"method": "router_deleted", "args": map[string]string{"router_id": "a"}}))
-	must(t, err)
-	must(t, w.Close())
-	conn, err := amqp091.Dial(url)
-	must(t, err)
-	defer func() { _ = conn.Close() }()
-	ch, err := conn.Channel()
-	must(t, err)
-	must(t, ch.PublishWithContext(context.Background(), "l3_agent_fanout", "", false, false,
-		amqp091.Publishing{Body: z.Bytes(), Headers: amqp091.Table{"compression": "application/x-gzip"}}))
-	if e, before := await[neutron.RouterDeleted](t, c); e.ID != "a" || len(before) > 0 {
-		t.Errorf("%+v after %s", e, kinds(before))
-	}
-}
-
-// A message that is sent twice is one event.
-func TestDuplicates(t *testing.T) {
-	vhost, url := broker.VHost(t)
-	s := neutrontest.StartServer(t, url, neutrontest.Options{})
-	c, _ := runClient(t, brokerConfig(vhost))
-	await[neutron.Subscribed](t, c)
-	body := neutrontest.Envelope(map[string]any{"method": "router_deleted", "args": map[string]string{"router_id": "a"}, "_unique_id": "1"})
-	for range 3 {
-		must(t, s.Raw("l3_agent_fanout", "", body))
-	}
-	must(t, s.RouterDeleted("b"))
-	if e, _ := await[neutron.RouterDeleted](t, c); e.ID != "a" {
-		t.Errorf("%+v", e)
-	}
-	if e, _ := await[neutron.RouterDeleted](t, c); e.ID != "b" {
-		t.Errorf("%+v, want b", e)
-	}
-	if st := c.Status(); st.Duplicates != 2 {
-		t.Errorf("status %+v", st)
-	}
-}
-
 // While nobody receives events, messages stay on the broker; none is lost.
 func TestBackPressure(t *testing.T) {
 	vhost, url := broker.VHost(t)
@@ -306,87 +215,5 @@ func TestBackPressure(t *testing.T) {
 		if e, _ := await[neutron.ProxiesPushed](t, c); e.Proxies[0].ID != proxyNo(i).ID {
 			t.Fatalf("event %d is %s", i, e.Proxies[0].ID)
 		}
-	}
-}
-
-// Our queue is deleted: Disconnected, Subscribed, on the same connection.
-func TestQueueDeletedUnderUs(t *testing.T) {
-	vhost, url := broker.VHost(t)
-	s := neutrontest.StartServer(t, url, neutrontest.Options{})
-	c, _ := runClient(t, brokerConfig(vhost))
-	await[neutron.Subscribed](t, c)
-	deleteQueue(t, url, neutron.QueueName(testHost))
-	if d, _ := await[neutron.Disconnected](t, c); !strings.Contains(d.Err.Error(), neutron.QueueName(testHost)) {
-		t.Errorf("%v", d.Err)
-	}
-	await[neutron.Subscribed](t, c)
-	must(t, s.Push(neutron.Created, proxyNo(0)))
-	await[neutron.ProxiesPushed](t, c)
-	if st := c.Status(); st.Losses != 0 || !st.Subscribed {
-		t.Errorf("status %+v", st)
-	}
-}
-
-// The reply queue is deleted: calls under way fail at once, the next one works.
-func TestReplyQueueDeleted(t *testing.T) {
-	vhost, url := broker.VHost(t)
-	c, _ := runClient(t, brokerConfig(vhost))
-	await[neutron.Subscribed](t, c)
-	for name := range broker.Queues(t, vhost) {
-		if strings.HasPrefix(name, "reply_") {
-			deleteQueue(t, url, name)
-		}
-	}
-	s := neutrontest.StartServer(t, url, neutrontest.Options{})
-	s.SetRouter(testHost, neutron.Router{ID: "router-1", AdminStateUp: true})
-	if ids, err := c.RouterIDs(context.Background()); err != nil || len(ids) != 1 {
-		// The cancellation and the call may cross.
-		if !errors.Is(err, amqp.ErrConnectionLost) {
-			t.Fatalf("%v, %v", ids, err)
-		}
-		if _, err = c.RouterIDs(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-func deleteQueue(t *testing.T, url, name string) {
-	t.Helper()
-	conn, err := amqp091.Dial(url)
-	must(t, err)
-	defer func() { _ = conn.Close() }()
-	ch, err := conn.Channel()
-	must(t, err)
-	_, err = ch.QueueDelete(name, false, false, false)
-	must(t, err)
-}
-
-// Whatever the cloud chose, and also when it chose otherwise before.
-func TestQueueTypes(t *testing.T) {
-	vhost, url := broker.VHost(t)
-	s := neutrontest.StartServer(t, url, neutrontest.Options{Durable: true, FanoutDurable: true})
-	s.SetL3Agent(testHost, true)
-	must(t, s.DeclareFanouts())
-	for i, q := range []neutron.Queues{
-		{}, {Durable: true}, {Quorum: true, DeliveryLimit: 5}, {Quorum: true, TransientQuorum: true},
-		{StreamFanout: true}, {Expires: time.Minute},
-	} {
-		cfg := brokerConfig(vhost)
-		cfg.Queues = q
-		c, stop := runClient(t, cfg)
-		await[neutron.Subscribed](t, c)
-		must(t, s.Push(neutron.Created, proxyNo(i)))
-		if e, _ := await[neutron.ProxiesPushed](t, c); e.Proxies[0].ID != proxyNo(i).ID {
-			t.Errorf("%+v: %+v", q, e)
-		}
-		if _, err := c.RouterIDs(context.Background()); err != nil {
-			t.Errorf("%+v: %v", q, err)
-		}
-		got := broker.Queues(t, vhost)[neutron.QueueName(testHost)]
-		quorum := q.Quorum || q.TransientQuorum
-		if got.Durable != (q.Durable || quorum) || (got.Arguments["x-queue-type"] == "quorum") != quorum {
-			t.Errorf("%+v: queue %+v", q, got)
-		}
-		stop()
 	}
 }

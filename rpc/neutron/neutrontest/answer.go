@@ -21,8 +21,11 @@ func (s *Server) answer(method string, raw json.RawMessage) (any, *failure) {
 		Host         string   `json:"host"`
 		RouterIDs    []string `json:"router_ids"`
 		ResourceType string   `json:"resource_type"`
+		Version      string   `json:"version"`
 		Filter       struct {
 			RouterID []string `json:"router_id"`
+			ID       []string `json:"id"`
+			Host     []string `json:"host"`
 		} `json:"filter_kwargs"`
 		AgentState struct {
 			AgentState struct {
@@ -56,7 +59,13 @@ func (s *Server) answer(method string, raw json.RawMessage) (any, *failure) {
 		}
 		return out, nil
 	case "bulk_pull":
-		if a.ResourceType != "NDPProxy" {
+		switch a.ResourceType {
+		case "Port":
+			return s.pullPorts(a.Version, a.Filter.ID)
+		case "Agent":
+			return s.pullAgents(a.Version, a.Filter.Host)
+		case "NDPProxy":
+		default:
 			return nil, &failure{class: "InvalidResourceTypeClass", message: a.ResourceType}
 		}
 		out := []any{}

@@ -22,6 +22,8 @@ type Options struct {
 	Durable, FanoutDurable bool
 	// Host is the agent host of an L3Agent.
 	Host string
+	// PortVersion is the version of the Server's Port objects; default "1.7".
+	PortVersion string
 }
 
 func (o Options) exchange() string {
@@ -217,6 +219,24 @@ func (l *link) control(ch *amqp091.Channel) error {
 
 func (l *link) fanout(ch *amqp091.Channel, topic string) error {
 	return ch.ExchangeDeclare(topic+"_fanout", "fanout", l.opts.FanoutDurable, true, false, false, nil)
+}
+
+// channel is what the helpers need of one.
+type channel = *amqp091.Channel
+
+// onChannel does something on a channel of its own.
+func (l *link) onChannel(do func(channel) error) error {
+	l.mu.Lock()
+	conn := l.conn
+	l.mu.Unlock()
+	if conn == nil {
+		return errDown
+	}
+	ch, err := conn.Channel()
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(ch), ch.Close())
 }
 
 func hexID() string {

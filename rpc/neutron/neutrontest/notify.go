@@ -28,17 +28,9 @@ func (s *Server) toAll(topic string, m map[string]any) error {
 // DeclareFanouts declares the fanout exchanges, as the server does before its
 // first push.
 func (s *Server) DeclareFanouts() error {
-	s.link.mu.Lock()
-	conn := s.conn
-	s.link.mu.Unlock()
-	if conn == nil {
-		return errDown
-	}
-	ch, err := conn.Channel()
-	if err != nil {
-		return err
-	}
-	return errors.Join(s.fanout(ch, topicL3), s.fanout(ch, topicProxy), ch.Close())
+	return s.onChannel(func(ch channel) error {
+		return errors.Join(s.fanout(ch, topicL3), s.fanout(ch, topicProxy))
+	})
 }
 
 const (
@@ -152,12 +144,9 @@ func portObject(p neutron.Port) map[string]any {
 
 // proxyObject is an NDP proxy as a versioned object.
 func proxyObject(p neutron.NDPProxy) map[string]any {
-	return map[string]any{
-		"versioned_object.name": "NDPProxy", "versioned_object.namespace": "versionedobjects", "versioned_object.version": "1.0",
-		"versioned_object.data": map[string]any{
-			"id": p.ID, "name": p.Name, "project_id": p.ProjectID, "router_id": p.RouterID, "port_id": p.PortID,
-			"ip_address": p.Addr, "description": "", "revision_number": p.Revision,
-			"created_at": "2026-11-22T17:34:53Z", "updated_at": "2026-11-22T17:34:53Z",
-		},
-	}
+	return object("NDPProxy", "1.0", map[string]any{
+		"id": p.ID, "name": p.Name, "project_id": p.ProjectID, "router_id": p.RouterID, "port_id": p.PortID,
+		"ip_address": p.Addr, "description": "", "revision_number": p.Revision,
+		"created_at": "2026-11-22T17:34:53Z", "updated_at": "2026-11-22T17:34:53Z",
+	})
 }

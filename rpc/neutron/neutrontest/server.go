@@ -22,6 +22,8 @@ type Server struct {
 	routers map[string]hosted // by id
 	order   []string          // router ids in the order they were set
 	proxies map[string]neutron.NDPProxy
+	ports   map[string]neutron.BoundPort
+	modes   map[string]string // of L3 agents, by host
 	delay   map[string]time.Duration
 	fail    map[string]failure
 	mute    map[string]bool
@@ -56,7 +58,8 @@ var topics = []string{"q-l3-plugin", "q-plugin", "q-reports-plugin"}
 func StartServer(t testing.TB, url string, o Options) *Server {
 	t.Helper()
 	s := &Server{link: link{t: t, url: url, opts: o}, replies: "reply_" + hexID(),
-		routers: map[string]hosted{}, proxies: map[string]neutron.NDPProxy{}, delay: map[string]time.Duration{},
+		routers: map[string]hosted{}, proxies: map[string]neutron.NDPProxy{},
+		ports: map[string]neutron.BoundPort{}, modes: map[string]string{}, delay: map[string]time.Duration{},
 		fail: map[string]failure{}, mute: map[string]bool{}, known: map[string]bool{}, hosts: map[string]bool{}}
 	s.start(s.setup)
 	return s
