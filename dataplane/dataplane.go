@@ -115,13 +115,14 @@ type Watcher = watch.Watcher
 // Event names a namespace to look at again.
 type Event = watch.Event
 
-// WatchOptions are the options of a [Watcher]; NetnsDir and Logger are filled
-// in by [Dataplane.NewWatcher] if empty.
+// WatchOptions are the options of a [Watcher]; NetnsDir, Protocol and Logger
+// are filled in by [Dataplane.NewWatcher] if empty.
 type WatchOptions = watch.Options
 
 // NewWatcher returns a watcher of the running kernel's namespaces.
 func (d *Dataplane) NewWatcher(o WatchOptions) *Watcher {
 	o.NetnsDir = cmp.Or(o.NetnsDir, d.dir)
+	o.Protocol = cmp.Or(o.Protocol, d.protocol)
 	if o.Logger == nil {
 		o.Logger = d.log
 	}

@@ -23,11 +23,12 @@ type source interface {
 // namespace alive, so the namespace's ID stays unique while it is open; it must
 // be closed when the name goes.
 type subscription struct {
-	nl *netlink.Conn
+	nl       *netlink.Conn
+	protocol uint8
 }
 
 // open subscribes to a namespace. Errors as netns.Open.
-func open(dir, ns string, receiveBuffer int) (source, netns.ID, error) {
+func open(dir, ns string, receiveBuffer int, protocol uint8) (source, netns.ID, error) {
 	h, err := netns.Open(dir, ns)
 	if err != nil {
 		return nil, netns.ID{}, err
@@ -37,18 +38,29 @@ func open(dir, ns string, receiveBuffer int) (source, netns.ID, error) {
 	if err != nil {
 		return nil, netns.ID{}, fmt.Errorf("namespace %s: subscribe: %w", ns, netns.Denied(err))
 	}
-	if err := join(nl, receiveBuffer); err != nil {
+	if err := join(nl, receiveBuffer, protocol); err != nil {
 		_ = nl.Close() // the first error says more
 		return nil, netns.ID{}, fmt.Errorf("namespace %s: subscribe: %w", ns, netns.Denied(err))
 	}
-	return subscription{nl}, h.ID(), nil
+	return subscription{nl, protocol}, h.ID(), nil
 }
 
-func join(nl *netlink.Conn, receiveBuffer int) error {
+func join(nl *netlink.Conn, receiveBuffer int, protocol uint8) error {
 	if err := nl.SetReadBuffer(receiveBuffer); err != nil {
 		return err
 	}
-	for _, group := range []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_NETCONF} {
+	groups := []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_NETCONF}
+	if protocol != 0 {
+		program, err := quiet(protocol)
+		if err != nil {
+			return err
+		}
+		if err := nl.SetBPF(program); err != nil {
+			return err
+		}
+		groups = append(groups, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV6_RULE)
+	}
+	for _, group := range groups {
 		if err := nl.JoinGroup(group); err != nil {
 			return err
 		}
@@ -57,19 +69,17 @@ func join(nl *netlink.Conn, receiveBuffer int) error {
 }
 
 func (s subscription) Receive() (string, error) {
-	messages, err := s.nl.Receive()
-	if err != nil {
-		return "", err
-	}
-	for _, m := range messages {
-		switch m.Header.Type {
-		case unix.RTM_NEWLINK, unix.RTM_DELLINK:
-			return CauseLink, nil
-		case unix.RTM_NEWADDR, unix.RTM_DELADDR:
-			return CauseAddress, nil
+	for {
+		messages, err := s.nl.Receive()
+		if err != nil {
+			return "", err
+		}
+		for _, m := range messages {
+			if c := cause(m, s.protocol); c != "" {
+				return c, nil
+			}
 		}
 	}
-	return CauseSetting, nil
 }
 
 func (s subscription) Close() error { return s.nl.Close() }

@@ -26,6 +26,8 @@ const (
 	CauseLink     = "link changed"
 	CauseAddress  = "address changed"
 	CauseSetting  = "setting changed"
+	CauseRoute    = "route changed"
+	CauseRule     = "rule changed"
 	CauseLost     = "events were lost"
 )
 
@@ -47,6 +49,9 @@ type Options struct {
 	// ReceiveBuffer is the size of each followed namespace's socket buffer.
 	// The kernel charges only what is queued in it.
 	ReceiveBuffer int
+	// Protocol of the routes and rules that are ours: an event follows when one
+	// is deleted, or another takes a route's place. 0: none.
+	Protocol uint8
 }
 
 // Watcher watches. Make it with [New], then [Watcher.Run] it; Follow and
@@ -69,7 +74,7 @@ func New(o Options) *Watcher {
 	}
 	w.table = newTable(tableOptions{
 		log: w.log, mark: w.pending.mark, rescan: o.Rescan,
-		open:     func(ns string) (source, netns.ID, error) { return open(o.NetnsDir, ns, o.ReceiveBuffer) },
+		open:     func(ns string) (source, netns.ID, error) { return open(o.NetnsDir, ns, o.ReceiveBuffer, o.Protocol) },
 		identify: func(ns string) (netns.ID, error) { return netns.Identify(o.NetnsDir, ns) },
 		list:     func() ([]string, error) { return netns.List(o.NetnsDir) },
 	})

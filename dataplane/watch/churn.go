@@ -1,0 +1,84 @@
+package watch
+
+import (
+	"encoding/binary"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// fraProtocol is FRA_PROTOCOL (linux/fib_rules.h).
+const fraProtocol = 21
+
+// Offsets into a message: struct nlmsghdr, then struct rtmsg.
+const (
+	offType     = 4
+	offFlags    = 6
+	offProtocol = 16 + 5
+
+	ruleHeaderLen = 12 // struct fib_rule_hdr
+)
+
+// quiet lets the kernel drop the news of routes that concern nobody here, so
+// that a table full of them, written by us or by a routing daemon, wakes no one
+// and fills no buffer. What passes: a route of ours that is deleted, and a
+// route of somebody else that took the place of another or a share of it.
+func quiet(protocol uint8) ([]bpf.RawInstruction, error) {
+	return bpf.Assemble([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: offType, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: asLoaded(unix.RTM_DELROUTE), SkipTrue: 5},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: asLoaded(unix.RTM_NEWROUTE), SkipTrue: 6},
+		bpf.LoadAbsolute{Off: offProtocol, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(protocol), SkipTrue: 5},
+		bpf.LoadAbsolute{Off: offFlags, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: asLoaded(unix.NLM_F_REPLACE | unix.NLM_F_APPEND), SkipTrue: 2, SkipFalse: 3},
+		bpf.LoadAbsolute{Off: offProtocol, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(protocol), SkipTrue: 1},
+		bpf.RetConstant{Val: 1<<32 - 1},
+		bpf.RetConstant{Val: 0},
+	})
+}
+
+// asLoaded is what the filter's machine, which is big-endian, loads of a field
+// that netlink keeps in the host's order.
+func asLoaded(v uint16) uint32 {
+	return uint32(binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, v)))
+}
+
+// cause is the cause of an event that a message stands for; "" is none.
+func cause(m netlink.Message, protocol uint8) string {
+	switch m.Header.Type {
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		return CauseLink
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		return CauseAddress
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		return CauseRoute
+	case unix.RTM_DELRULE:
+		if ruleProtocol(m.Data) != protocol {
+			return ""
+		}
+		return CauseRule
+	case unix.RTM_NEWRULE:
+		return ""
+	}
+	return CauseSetting
+}
+
+// ruleProtocol is 0 for a rule that does not say whose it is.
+func ruleProtocol(b []byte) uint8 {
+	if len(b) < ruleHeaderLen {
+		return 0
+	}
+	ad, err := netlink.NewAttributeDecoder(b[ruleHeaderLen:])
+	if err != nil {
+		return 0
+	}
+	for ad.Next() {
+		if ad.Type() == fraProtocol {
+			return ad.Uint8()
+		}
+	}
+	return 0
+}
