@@ -198,6 +198,12 @@ func notice(want dataplane.State, have dataplane.Observation) string {
 				len(strangers), d.Name, strangers[0]))
 		}
 	}
+	if !slices.ContainsFunc(want.Devices, func(d dataplane.Device) bool { return d.Exclusive }) {
+		if routes := have.ForeignRoutes(want); len(routes) > 0 {
+			parts = append(parts, fmt.Sprintf("%d host routes beside ours that are not to published addresses and not ours, the first %s",
+				len(routes), routes[0].Route))
+		}
+	}
 	if have.AllProxyNDP && len(want.Devices) > 0 {
 		parts = append(parts, "net.ipv6.conf.all.proxy_ndp is 1, which makes every forwarded packet walk the table of entries")
 	}
