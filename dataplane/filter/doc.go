@@ -11,6 +11,9 @@
 //	    iifname <device> ip6 nexthdr icmpv6 ip6 hoplimit 255 icmpv6 type nd-neighbor-solicit
 //	      ip6 daddr @published-… ip6 daddr set <link-local> counter
 //	  }
+//	  chain output {      type filter hook output priority -5; policy accept
+//	    oifname <device> meta l4proto icmpv6 ip6 saddr :: icmpv6 type 131-132 counter drop   # and 143
+//	  }
 //	}
 //
 // The first rule drops what comes from outside for an internal address that
@@ -18,6 +21,10 @@
 // The second hands a unicast solicitation for a published address to the
 // device itself, where the kernel's proxy table answers it: without it only
 // conf.all.proxy_ndp would, at the price of a table walk per forwarded packet.
+//
+// The last ones are for the backup of a highly available router: it has the
+// primary's link-layer address, and must not draw the switches' attention by the
+// multicast listener reports that its proxy entries cause.
 //
 // A drop is final whatever other tables say, an accept here overrides nobody,
 // so the table stands beside Neutron's own.

@@ -17,6 +17,7 @@ import (
 const (
 	chainForward    = "forward"
 	chainPrerouting = "prerouting"
+	chainOutput     = "output"
 	setRecord       = "record"
 
 	// Before Neutron's filter chains (priority 0): what is dropped need not
@@ -24,6 +25,8 @@ const (
 	priorityForward = -5
 	// Before connection tracking, as conventional for rewriting statelessly.
 	priorityPrerouting = -300
+	// As forward.
+	priorityOutput = -5
 )
 
 // baseChain is a base chain as we make it and as the kernel describes it.
@@ -37,6 +40,7 @@ func baseChains() []baseChain {
 	return []baseChain{
 		{chainForward, unix.NF_INET_FORWARD, priorityForward},
 		{chainPrerouting, unix.NF_INET_PRE_ROUTING, priorityPrerouting},
+		{chainOutput, unix.NF_INET_LOCAL_OUT, priorityOutput},
 	}
 }
 
@@ -96,6 +100,7 @@ func (c Content) rules() []rule {
 		if d.LinkLocal.IsValid() {
 			out = append(out, d.answer())
 		}
+		out = append(out, d.mute(mldReport, mldDone), d.mute(mld2Report, mld2Report))
 	}
 	return out
 }
@@ -104,6 +109,10 @@ func guardIdentity(device string) string { return "guard " + device + " v" + rec
 
 func answerIdentity(device, linkLocal string) string {
 	return "answer " + device + " by " + linkLocal + " v" + recordVersion
+}
+
+func muteIdentity(device string, kind byte) string {
+	return fmt.Sprintf("mute %s type %d v%s", device, kind, recordVersion)
 }
 
 const reg = unix.NFT_REG_1
@@ -123,10 +132,15 @@ func (d Device) guard() rule {
 const (
 	ip6NextHeader = 6
 	ip6HopLimit   = 7
+	ip6Saddr      = 8
 	ip6Daddr      = 24
 	icmp6Checksum = 40 + 2 // behind a bare IPv6 header
 
 	icmp6Solicit = 135 // RFC 4861 section 4.3
+
+	mldReport  = 131 // RFC 2710 section 3
+	mldDone    = 132
+	mld2Report = 143 // RFC 3810 section 5.2
 )
 
 // answer hands unicast solicitations to the device's link-local address.
@@ -153,6 +167,27 @@ func (d Device) answer() rule {
 			CsumType: expr.CsumTypeInet, CsumOffset: icmp6Checksum,
 		},
 		&expr.Counter{},
+	}}
+}
+
+// mute keeps the device from reporting to multicast listeners while it has no
+// link-local address. Each proxy entry joins a solicited-node group, so the
+// kernel would, also on the backup of a highly available router, whose device
+// has the primary's link-layer address: every switch would send the gateway's
+// traffic to the backup then. Reports from :: are to be ignored by routers
+// (RFC 3810 section 5.2.13), and the kernel repeats them once it has a
+// link-local address (mld_dad_complete, net/ipv6/mcast.c). They have a
+// hop-by-hop header, so the next header is not ICMPv6.
+func (d Device) mute(first, last byte) rule {
+	return rule{chainOutput, muteIdentity(d.Name, first), []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: reg}, equal(ifname(d.Name)...),
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg}, equal(unix.IPPROTO_ICMPV6),
+		load(expr.PayloadBaseNetworkHeader, ip6Saddr, 16), equal(make([]byte, 16)...),
+		load(expr.PayloadBaseTransportHeader, 0, 1),
+		&expr.Cmp{Op: expr.CmpOpGte, Register: reg, Data: []byte{first}},
+		&expr.Cmp{Op: expr.CmpOpLte, Register: reg, Data: []byte{last}},
+		&expr.Counter{},
+		&expr.Verdict{Kind: expr.VerdictDrop},
 	}}
 }
 

@@ -208,12 +208,26 @@ func (c *comparison) filter() {
 		c.same("set of what "+name+" lets in", published, c.d.Sets["published-"+name])
 		c.same("set of what "+name+" guards", want.guarded, c.d.Sets["guarded-"+name])
 		comments++
+		for _, kind := range []string{"131", "143"} {
+			rule := "mute " + name + " type " + kind + " "
+			if !slices.ContainsFunc(c.d.Comments, func(s string) bool { return strings.HasPrefix(s, rule) }) {
+				c.say("no rule %q against reports of a backup in %q", rule, c.d.Comments)
+				continue
+			}
+			comments++
+		}
 		dev := c.d.Devices[name]
 		if dev == nil || !dev.LinkLocal().IsValid() {
+			// The one that the device will have may be named already.
+			if dev != nil && slices.ContainsFunc(c.d.Comments, func(s string) bool {
+				return strings.HasPrefix(s, "answer "+name+" by "+eui64(dev.MAC).String()+" ")
+			}) {
+				comments++
+			}
 			continue
 		}
 		comments++
-		if rule := "answer " + name + " by " + dev.LinkLocal().String(); !slices.ContainsFunc(c.d.Comments, func(s string) bool { return strings.HasPrefix(s, rule) }) {
+		if rule := "answer " + name + " by " + dev.LinkLocal().String() + " "; !slices.ContainsFunc(c.d.Comments, func(s string) bool { return strings.HasPrefix(s, rule) }) {
 			c.say("no rule %q for unicast solicitations in %q", rule, c.d.Comments)
 		}
 	}
