@@ -64,7 +64,11 @@ type Options struct {
 	Dataplane Dataplane
 	Watcher   Watcher
 	Announcer Announcer
-	Log       *zap.Logger
+	// Carrier, if not nil, tells that a device of the host itself got a
+	// carrier: what is behind it may have learned meanwhile that our addresses
+	// are elsewhere, while in the namespaces nothing changed.
+	Carrier <-chan struct{}
+	Log     *zap.Logger
 
 	Workers int
 	Plan    plan.Options
@@ -90,6 +94,7 @@ type Agent struct {
 	mu       sync.Mutex
 	awaited  map[string]bool // namespaces of the first sync that were not looked at yet; nil before it
 	statuses map[string]status
+	retell   map[string]bool                 // namespaces whose answered addresses are to be announced again
 	devices  map[string]map[string]linkLayer // of the last plan, by namespace and name
 }
 
@@ -105,6 +110,7 @@ func New(o Options) *Agent {
 		ready:     make(chan struct{}),
 		synced:    make(chan struct{}),
 		statuses:  map[string]status{},
+		retell:    map[string]bool{},
 		devices:   map[string]map[string]linkLayer{},
 	}
 	a.inventory = inventory.New(a.changed)
@@ -130,6 +136,7 @@ func (a *Agent) Run(ctx context.Context, source Source) error {
 	g.Go(func() error { return a.o.Watcher.Run(ctx) })
 	g.Go(func() error { return a.watch(ctx) })
 	g.Go(func() error { return a.audit(ctx) })
+	g.Go(func() error { return a.carriers(ctx) })
 	for range a.o.Workers {
 		g.Go(func() error { return a.work(ctx) })
 	}

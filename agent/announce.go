@@ -1,9 +1,13 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"slices"
+	"time"
+
+	"go.uber.org/zap"
 
 	"neutron-ndp-proxy-agent/dataplane"
 	"neutron-ndp-proxy-agent/ndsend/announcer"
@@ -22,7 +26,8 @@ type linkLayer struct {
 func (a *Agent) announce(ns string, state dataplane.State, have dataplane.Observation, result dataplane.Result) {
 	now := make(map[string]linkLayer, len(state.Devices))
 	a.mu.Lock()
-	before := a.devices[ns]
+	before, again := a.devices[ns], a.retell[ns]
+	delete(a.retell, ns)
 	a.mu.Unlock()
 	for _, d := range state.Devices {
 		t := announcer.Target{Namespace: ns, Device: d.Name}
@@ -39,7 +44,7 @@ func (a *Agent) announce(ns string, state dataplane.State, have dataplane.Observ
 		a.o.Announcer.Retain(t, d.Published...)
 		was := before[d.Name]
 		switch addrs := result.Answerable[d.Name]; {
-		case was.mac != "" && was.index == now[d.Name].index && was.mac != now[d.Name].mac:
+		case again, was.mac != "" && was.index == now[d.Name].index && was.mac != now[d.Name].mac:
 			a.o.Announcer.Owe(t, answered(d, have, addrs)...)
 		case len(addrs) > 0:
 			a.o.Announcer.Owe(t, addrs...)
@@ -60,12 +65,46 @@ func (a *Agent) announce(ns string, state dataplane.State, have dataplane.Observ
 	}
 }
 
+// retellPause is the least time between two announcements of everything: a
+// link that comes and goes must not become a stream of advertisements.
+const retellPause = time.Second
+
+// carriers has everything that is answered for announced again when the host
+// got a carrier. The other node of an HA router that was the primary in between
+// has the same link-layer address, and the switches keep it at that node's port
+// until a frame comes from here; keepalived, which never noticed, sends none.
+func (a *Agent) carriers(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.o.Carrier: // nil: never
+		}
+		names := a.inventory.Namespaces()
+		a.mu.Lock()
+		for _, ns := range names {
+			a.retell[ns] = true
+		}
+		a.mu.Unlock()
+		a.o.Log.Info("the host got a carrier: announcing again what is answered for here", zap.Int("namespaces", len(names)))
+		for _, ns := range names {
+			a.queue.Add(ns, false)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(retellPause):
+		}
+	}
+}
+
 // forgetAll drops what is owed in a namespace that is gone: when it is there
 // again, what becomes answerable is announced anew.
 func (a *Agent) forgetAll(ns string) {
 	a.mu.Lock()
 	devices := a.devices[ns]
 	delete(a.devices, ns)
+	delete(a.retell, ns)
 	a.mu.Unlock()
 	for device := range devices {
 		a.o.Announcer.Drop(announcer.Target{Namespace: ns, Device: device})

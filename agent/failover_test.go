@@ -169,3 +169,27 @@ func TestTentativeAddresses(t *testing.T) {
 	n.Upstream.IP("link", "set", "eth0", "up")
 	nettest.Eventually(t, 10*time.Second, "answers again", n.answers)
 }
+
+// After a cut of the host's own link, nothing has changed in the namespaces, but
+// the switches may have: a primary tells again, a backup does not.
+func TestACarrierOfTheHost(t *testing.T) {
+	n := standby(t)
+	carrier := make(chan struct{}, 1)
+	d := start(t, n.Dir, world(n.Topology, n.InstanceAddr), settings{send: true, carrier: carrier})
+	d.awaitReady(t)
+	c := n.Upstream.Capture("eth0")
+	carrier <- struct{}{}
+	time.Sleep(200 * time.Millisecond)
+	if got := len(advertised(c, n.InstanceAddr)); got != 0 {
+		t.Fatalf("a backup has advertised %d times", got)
+	}
+	n.gain(t)
+	nettest.Eventually(t, 2*time.Second, "the failover", func() bool { return len(advertised(c, n.InstanceAddr)) == 1 })
+	carrier <- struct{}{}
+	nettest.Eventually(t, 2*time.Second, "another advertisement", func() bool { return len(advertised(c, n.InstanceAddr)) == 2 })
+	n.Router.Sysctl("net/ipv6/conf/"+nettest.External+"/ignore_routes_with_linkdown", "1") // any event
+	time.Sleep(200 * time.Millisecond)
+	if got := len(advertised(c, n.InstanceAddr)); got != 2 {
+		t.Errorf("advertised %d times, want 2", got)
+	}
+}

@@ -139,6 +139,8 @@ type settings struct {
 	when   chan struct{}
 	kernel agent.Dataplane
 	plan   plan.Options
+	// carrier is the host's.
+	carrier chan struct{}
 	// send advertises with the real engine instead of recording what is owed.
 	send bool
 	// retry is the first back-off; 0: a short one.
@@ -173,7 +175,7 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 		announces = engine
 	}
 	d.Agent = agent.New(agent.Options{
-		Scope: s.scope, Dataplane: s.kernel, Announcer: announces, Log: log, Plan: s.plan,
+		Scope: s.scope, Dataplane: s.kernel, Announcer: announces, Log: log, Plan: s.plan, Carrier: s.carrier,
 		Watcher: kernel.NewWatcher(dataplane.WatchOptions{Rescan: 500 * time.Millisecond}),
 		Workers: 2, Audit: s.audit, RetryMin: s.retry, RetryMax: max(time.Second, s.retry),
 		Jitter: func() float64 { return 0.5 },
