@@ -212,6 +212,33 @@ func (w *World) Proxies(r *Router) []*Proxy {
 	return out
 }
 
+// Move binds an instance's port to another host, as a live migration does: the
+// instance runs there from one moment to the next, and then Neutron tells (seen:
+// lab/FINDINGS.md). Nothing is sent to the old host but the push of the port.
+func (w *World) Move(vm *Instance, to *Host) {
+	w.t.Helper()
+	before := map[*Router][]*Host{}
+	for _, r := range w.Routers {
+		before[r] = w.cloud.where(r)
+	}
+	w.cloud.change(func() { vm.Host, vm.revision = to, vm.revision+1 })
+	w.hosts() // the new host's L3 agent has everything when the instance comes
+	w.fabric.Batch("link set " + vm.tap + " master " + w.bridge(vm.net.segment(to)))
+	w.cloud.tell(nil, rpc.PortsPushed{Kind: rpc.Updated, Ports: []rpc.BoundPort{vm.object()}})
+	for _, r := range w.Routers {
+		if !r.Kind.Distributed() || !r.attached(vm.net) {
+			continue
+		}
+		after := w.cloud.where(r)
+		w.cloud.tell([]*Host{to}, rpc.RoutersUpdated{IDs: []string{r.ID}})
+		for _, h := range before[r] {
+			if !slices.Contains(after, h) {
+				w.cloud.tell([]*Host{h}, rpc.RouterRemoved{ID: r.ID})
+			}
+		}
+	}
+}
+
 // Failover lets another host's keepalived hold the addresses. The old one gives
 // them up first; the L3 agents set the gateway's forwarding as they go along.
 func (w *World) Failover(r *Router, to *Host) {

@@ -78,3 +78,41 @@ func (h *Host) Refresh(ns string) {
 }
 
 func (h *Host) String() string { return fmt.Sprintf("%s (%s)", h.Name, h.Mode) }
+
+// Target is an external device that the L3 agent made.
+type Target struct {
+	Host              *Host
+	Namespace, Device string
+	Router            *Router
+}
+
+// Targets are the external devices there are now, on all hosts.
+func (w *World) Targets() (out []Target) {
+	for _, h := range w.Hosts {
+		for _, r := range w.Routers {
+			if r.Gateway == nil {
+				continue
+			}
+			for _, t := range []Target{
+				{h, r.qrouter(), r.Gateway.qg(), r}, {h, r.snat(), r.Gateway.qg(), r}, {h, r.Gateway.Net.fip(), r.FG(h), r},
+			} {
+				if s := h.l3.have[t.Namespace]; s != nil {
+					if _, there := s.devices[t.Device]; there {
+						out = append(out, t)
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+// Attached reports whether a router has an interface on a network, Network is
+// that of an instance.
+func (r *Router) Attached(in *Internal) bool { return r.attached(in) }
+
+// Network is the one that the instance's port is on.
+func (vm *Instance) Network() *Internal { return vm.net }
+
+// Distributed reports whether a network is for distributed routers.
+func (in *Internal) Distributed() bool { return in.split }

@@ -70,8 +70,10 @@ type Instance struct {
 	// Host is where the port is bound.
 	Host *Host
 
-	net *Internal
-	tap string
+	net      *Internal
+	tap      string
+	deleted  bool
+	revision int
 }
 
 // Gateway is a router's external port.

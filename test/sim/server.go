@@ -162,6 +162,37 @@ func (s *Server) NDPProxies(ctx context.Context, routerIDs []string) (out []rpc.
 	return out, nil, err
 }
 
+// Ports are those that exist.
+func (s *Server) Ports(ctx context.Context, ids []string) (out []rpc.BoundPort, bad []rpc.Malformed, err error) {
+	err = s.call(ctx, func() {
+		for _, vm := range s.cloud.w.Instances {
+			if slices.Contains(ids, vm.PortID) && !vm.deleted {
+				out = append(out, vm.object())
+			}
+		}
+	})
+	return out, nil, err
+}
+
+// L3Agents are those of the hosts.
+func (s *Server) L3Agents(ctx context.Context, hosts []string) (out []rpc.Agent, bad []rpc.Malformed, err error) {
+	err = s.call(ctx, func() {
+		for _, h := range s.cloud.w.Hosts {
+			if slices.Contains(hosts, h.Name) {
+				out = append(out, rpc.Agent{Host: h.Name, Type: rpc.L3AgentType, Mode: h.Mode})
+			}
+		}
+	})
+	return out, nil, err
+}
+
+// RefreshPortPushes finds nothing new: all pushes come.
+func (s *Server) RefreshPortPushes(context.Context) error { return nil }
+
+func (vm *Instance) object() rpc.BoundPort {
+	return rpc.BoundPort{ID: vm.PortID, NetworkID: vm.net.ID, DeviceOwner: "compute:nova", Host: vm.Host.Name, Revision: vm.revision}
+}
+
 func (p *Proxy) object() rpc.NDPProxy {
 	return rpc.NDPProxy{ID: p.ID, RouterID: p.Router.ID, PortID: p.PortID, Addr: p.Addr}
 }
@@ -210,4 +241,13 @@ func (in *Internal) port(id, mac string, i *Interface) rpc.Port {
 	return rpc.Port{ID: id, NetworkID: in.ID, MAC: mac, ScopeV6: in.Scope,
 		FixedIPs: []rpc.FixedIP{{Addr: host(in.V4, 1), PrefixLen: 24}, {Addr: i.Addr, PrefixLen: 64}},
 		Subnets:  []rpc.Subnet{{CIDR: in.V4, GatewayIP: host(in.V4, 1)}, {CIDR: in.Prefix, GatewayIP: in.RouterAddr}}}
+}
+
+// Flow ends the faults of the messages; those of the calls go on.
+func (s *Server) Flow() {
+	s.mu.Lock()
+	f := s.faults
+	s.mu.Unlock()
+	f.Lose, f.Double, f.Shuffle = false, false, false
+	s.SetFaults(f)
 }

@@ -55,6 +55,7 @@ func (w *World) Differences(within time.Duration) (left []string) {
 }
 
 func (w *World) differences() (out []string) {
+	w.Last = map[string]*Dump{}
 	for _, h := range w.Hosts {
 		if h.daemon == nil {
 			continue
@@ -67,6 +68,7 @@ func (w *World) differences() (out []string) {
 				continue
 			}
 			dumps[name] = d
+			w.Last[h.Name+"/"+name] = d
 		}
 		for _, name := range sortedKeys(dumps) {
 			for _, line := range w.expect(h, name).differences(name, dumps[name], dumps) {

@@ -25,7 +25,9 @@ type World struct {
 	Internals []*Internal
 	Instances []*Instance
 	Routers   []*Router
-	serial    int
+	// Last are the dumps that were compared last, by host/namespace.
+	Last   map[string]*Dump
+	serial int
 }
 
 // New makes an empty world that ends with the test.
