@@ -73,14 +73,16 @@ func (a *applier) setRoute(ctx context.Context, s RouteSet) error {
 			}
 		}
 	}
-	err := a.attempt(ctx, func() error { return a.s.SetRoute(ctx, want) })
-	switch {
-	case errors.Is(err, unix.ENETDOWN):
-		return fmt.Errorf("%w: it is down: %w", ErrDeviceGone, err)
-	case errors.Is(err, unix.EACCES): // fib6_nh_init; without the capability it is EPERM
-		return fmt.Errorf("%w: IPv6 is off on it: %w", ErrDeviceGone, err)
-	}
-	return err
+	return a.attempt(ctx, func() error {
+		err := a.s.SetRoute(ctx, want)
+		switch {
+		case errors.Is(err, unix.ENETDOWN):
+			return fmt.Errorf("%w for routes: it is down: %w", ErrDeviceGone, err)
+		case errors.Is(err, unix.EACCES): // fib6_nh_init; without the capability it is EPERM
+			return fmt.Errorf("%w for routes: IPv6 is off on it: %w", ErrDeviceGone, err)
+		}
+		return err
+	})
 }
 
 // unroute sees to it that nothing is answered for that the route leads to.

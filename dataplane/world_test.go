@@ -44,6 +44,7 @@ type world interface {
 	deleteElement(device string, a netip.Addr)
 	// elements of the device's published set, sorted; nil without a table.
 	elements(device string) []netip.Addr
+	ways
 }
 
 // worlds runs a test against the fake and the kernel.

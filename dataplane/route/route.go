@@ -82,7 +82,8 @@ func List(ctx context.Context, c *rtnl.Conn, ours uint8) ([]Route, error) {
 // the same time (one with a gateway, one without): the others are the
 // caller's to delete.
 //
-// Errors: ENODEV, ENETDOWN for a device that is set down, EHOSTUNREACH for a
+// Errors: ENODEV, ENETDOWN for a device that is set down, EACCES for one with
+// IPv6 switched off (EPERM is the missing capability), EHOSTUNREACH for a
 // next hop that is not on the link (unless OnLink), EINVAL for one that is the
 // namespace's own address.
 func Set(ctx context.Context, c *rtnl.Conn, r Route) error {

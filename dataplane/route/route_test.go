@@ -97,6 +97,8 @@ func TestErrors(t *testing.T) {
 	n, c := lab(t)
 	n.AddAddr("one", "2001:db8:9::1/64")
 	n.IP("link", "set", "two", "down")
+	n.Device("three")
+	n.Sysctl("net/ipv6/conf/three/disable_ipv6", "1")
 	r := route.Route{Table: route.MainTable, Dst: prefix("2001:db8::5/128"), Via: addr("fe80::1"), Metric: 1024, Protocol: mark, Type: route.Unicast}
 	for name, c2 := range map[string]struct {
 		change func(*route.Route)
@@ -104,6 +106,7 @@ func TestErrors(t *testing.T) {
 	}{
 		"no such device":               {func(r *route.Route) { r.Index = 4711 }, unix.ENODEV},
 		"a device that is down":        {func(r *route.Route) { r.Index = n.Index("two") }, unix.ENETDOWN},
+		"a device without IPv6":        {func(r *route.Route) { r.Index = n.Index("three") }, unix.EACCES},
 		"a gateway that is not there":  {func(r *route.Route) { r.Via = addr("2001:db8:7::1") }, unix.EHOSTUNREACH},
 		"the namespace's own address":  {func(r *route.Route) { r.Via, r.OnLink = addr("2001:db8:9::1"), true }, unix.EINVAL},
 		"a mapped address":             {func(r *route.Route) { r.Via = addr("::ffff:192.0.2.1") }, unix.EINVAL},
