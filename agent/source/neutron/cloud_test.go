@@ -26,17 +26,24 @@ type cloud struct {
 	mu       sync.Mutex
 	routers  map[string]rpc.Router
 	proxies  map[string]rpc.NDPProxy
-	bad      []rpc.Malformed // of the next Routers
-	badProxy []rpc.Malformed // of the next NDPProxies
+	ports    map[string]rpc.BoundPort
+	modes    map[string]string // of L3 agents, by host
+	bad      []rpc.Malformed   // of the next Routers
+	badProxy []rpc.Malformed   // of the next NDPProxies
+	badPort  []rpc.Malformed   // of the next Ports
 	fail     error
 	// failRouters is the error of Routers alone, failIDs that of RouterIDs.
 	failRouters, failIDs error
-	calls                []string
-	slow                 func(call string) // runs after the data was read, before the answer
+	// failPorts is the error of Ports alone, failAgents that of L3Agents,
+	// failProbe that of Reprobe.
+	failPorts, failAgents, failProbe error
+	calls                            []string
+	slow                             func(call string) // runs after the data was read, before the answer
 }
 
 func newCloud() *cloud {
-	return &cloud{events: make(chan rpc.Event), routers: map[string]rpc.Router{}, proxies: map[string]rpc.NDPProxy{}}
+	return &cloud{events: make(chan rpc.Event), routers: map[string]rpc.Router{}, proxies: map[string]rpc.NDPProxy{},
+		ports: map[string]rpc.BoundPort{}, modes: map[string]string{}}
 }
 
 func (c *cloud) Events() <-chan rpc.Event { return c.events }
@@ -113,6 +120,54 @@ func (c *cloud) NDPProxies(_ context.Context, ids []string) (out []rpc.NDPProxy,
 	return out, bad, nil
 }
 
+func (c *cloud) Ports(_ context.Context, ids []string) (out []rpc.BoundPort, bad []rpc.Malformed, err error) {
+	if err := c.call("ports", len(ids)); err != nil {
+		return nil, nil, err
+	}
+	c.mu.Lock()
+	if err := c.failPorts; err != nil {
+		c.mu.Unlock()
+		return nil, nil, err
+	}
+	for _, id := range ids {
+		unread := slices.ContainsFunc(c.badPort, func(m rpc.Malformed) bool { return m.ID == id })
+		if p, ok := c.ports[id]; ok && !unread {
+			out = append(out, p)
+		}
+	}
+	bad = c.badPort
+	c.mu.Unlock()
+	c.answer("ports")
+	return out, bad, nil
+}
+
+func (c *cloud) L3Agents(_ context.Context, hosts []string) (out []rpc.Agent, bad []rpc.Malformed, err error) {
+	if err := c.call("agents", len(hosts)); err != nil {
+		return nil, nil, err
+	}
+	defer c.answer("agents")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failAgents != nil {
+		return nil, nil, c.failAgents
+	}
+	for _, h := range hosts {
+		if mode, ok := c.modes[h]; ok {
+			out = append(out, rpc.Agent{Host: h, Type: rpc.L3AgentType, Mode: mode})
+		}
+	}
+	return out, nil, nil
+}
+
+func (c *cloud) Reprobe(context.Context) error {
+	if err := c.call("probe", 0); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failProbe
+}
+
 func (c *cloud) set(change func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,16 +205,27 @@ type setup struct {
 	logs *observer.ObservedLogs
 }
 
-// running runs a source in a synctest bubble, subscribed and in sync.
+// here is the host that the sources of the tests run on.
+const here = "here"
+
+// running runs a source beside a legacy L3 agent in a synctest bubble,
+// subscribed and in sync.
 func running(t *testing.T, fn func(s setup)) {
+	t.Helper()
+	runningAs(t, "", func(setup) {}, fn)
+}
+
+// runningAs does the same beside an agent of a mode, and prepares the cloud.
+func runningAs(t *testing.T, mode string, prepare, fn func(s setup)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.DebugLevel)
 		s := setup{cloud: newCloud(), inv: inventory.New(func([]string) {}), logs: logs}
 		s.routers[rid] = router(rid)
 		s.proxies["p1"] = proxy("p1", rid, 1)
+		prepare(s)
 		src := neutron.New(neutron.Options{
-			Server: s.cloud, Inventory: s.inv, Log: zap.New(core),
+			Server: s.cloud, Inventory: s.inv, Log: zap.New(core), Host: here, Mode: mode,
 			Audit: time.Minute, AuditRouters: 2, FullSync: time.Hour,
 			RetryMin: time.Second, RetryMax: 30 * time.Second, Jitter: func() float64 { return 0.99 },
 		})

@@ -1,11 +1,29 @@
 // Package neutron is the source that listens to Neutron: it turns what the
-// server says of this host's routers and their NDP proxies into inventory
+// server says of this host's routers, their NDP proxies and, beside a
+// distributed L3 agent, the places of the proxies' ports into inventory
 // changes.
 //
-// A pushed NDPProxy object is applied at once from its payload. Everything
-// else is a reason to ask: a message about a router asks for that router, a
-// new subscription asks for everything, and a periodic audit asks for the
-// proxies of all local routers in one call and for a share of the routers in
-// another, because some changes are told to nobody (a port that is deleted
-// takes its proxies along in the database).
+// A pushed NDPProxy or Port object is applied at once from its payload.
+// Everything else is a reason to ask: a message about a router asks for that
+// router, a new subscription asks for everything, and a periodic audit asks for
+// what may have changed without a word (a port that is deleted takes its
+// proxies along in the database; a push of a port is lost when its exchange
+// just went or came).
+//
+// # Calls
+//
+// Their number does not depend on the number of routers, proxies and ports but
+// for the size of a chunk (Config of rpc/neutron):
+//
+//	                          ids  routers  proxies  ports  L3 agents
+//	full sync                  1      1        1      dvr    snat
+//	message about a router     -      1        1      dvr    snat
+//	audit                      -      1        1      dvr    snat
+//	proxy of an unknown port   -      -        -      dvr    snat
+//	port moved to a new host   -      -        -      -      snat, once for a host
+//	port deleted               -      -        1      -      -
+//
+// dvr: one call beside an L3 agent in mode dvr or dvr_snat, if there are such
+// ports; snat: one in mode dvr_snat, if such ports are on other hosts. The audit
+// also looks for the exchange of Port pushes (Reprobe).
 package neutron

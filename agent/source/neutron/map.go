@@ -1,18 +1,46 @@
 package neutron
 
 import (
+	"fmt"
 	"net/netip"
-	"slices"
-	"strings"
 
 	"neutron-ndp-proxy-agent/agent/inventory"
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
 
-// Router translates one router of sync_routers for this host. Neutron's list
-// holds only routers that are administratively up (list_active_sync_routers
+// Host is what a router is translated for.
+type Host struct {
+	// Name is this host as Neutron knows it: "host" of neutron.conf,
+	// binding:host_id of ports.
+	Name string
+	// Mode is agent_mode of the L3 agent beside us, one of the rpc's Mode
+	// constants; "" is legacy.
+	Mode string
+}
+
+// distributes reports whether the L3 agent beside us serves distributed
+// routers' instances from its own host.
+func (h Host) distributes() bool { return h.Mode == rpc.ModeDVR || h.Mode == rpc.ModeDVRSNAT }
+
+// WantsPorts reports whether the places of ports matter to a host whose L3
+// agent works in a mode. Where they don't, no port is asked for.
+func WantsPorts(mode string) bool { return Host{Mode: mode}.distributes() }
+
+// Router translates one router of sync_routers for a host. Neutron's list holds
+// only routers that are administratively up (list_active_sync_routers
 // _on_hosts), but a message may say otherwise, so both flags count.
-func Router(r rpc.Router) inventory.Router {
+//
+//	router        mode             meets the external network in         serves
+//	centralised   any but the last qrouter-<router>, qg-                 all
+//	distributed   dvr, dvr_snat    fip-<external network>, fg-           ports of this host
+//	distributed   dvr_snat         snat-<router>, qg-, if it is HA or    ports of hosts that are
+//	                               its gw_port_host is this host         dvr_no_external
+//	distributed   legacy           nowhere
+//	any           dvr_no_external  nowhere
+//
+// An HA router's snat- namespace is on several hosts; which of them holds the
+// gateway's address now is the kernel's to tell, not the server's.
+func Router(r rpc.Router, h Host) inventory.Router {
 	out := inventory.Router{
 		ID:      r.ID,
 		Name:    r.Name,
@@ -25,16 +53,74 @@ func Router(r rpc.Router) inventory.Router {
 		return out
 	}
 	out.Scope = r.Gateway.ScopeV6
-	if r.Distributed {
-		out.Unsupported = "distributed routers are not served by this version"
-		return out
+	switch {
+	case h.Mode == rpc.ModeDVRNoExternal:
+		out.Remote = true
+	case !r.Distributed:
+		out.External = []inventory.Attachment{centralised(inventory.RouterNamespacePrefix, r)}
+	case !h.distributes():
+		out.Unsupported = "a distributed router needs agent_mode dvr, dvr_snat or dvr_no_external here"
+	default:
+		distributed(r, h, &out)
 	}
-	out.External = []inventory.Attachment{{
-		Namespace: inventory.RouterNamespacePrefix + r.ID,
+	return out
+}
+
+// centralised is where the gateway port itself is.
+func centralised(namespacePrefix string, r rpc.Router) inventory.Attachment {
+	return inventory.Attachment{
+		Namespace: namespacePrefix + r.ID,
 		Device:    inventory.DeviceName(inventory.GatewayDevicePrefix, r.Gateway.ID),
 		Addrs:     gatewayAddrs(*r.Gateway),
-	}}
-	return out
+	}
+}
+
+func distributed(r rpc.Router, h Host, out *inventory.Router) {
+	if p := agentGateway(r, h); p != nil {
+		out.External = append(out.External, inventory.Attachment{
+			Namespace: inventory.FIPNamespacePrefix + r.Gateway.NetworkID,
+			Device:    inventory.DeviceName(inventory.FIPGatewayDevicePrefix, p.ID),
+			Addrs:     gatewayAddrs(*p),
+			Serves:    inventory.Here,
+			Inner: &inventory.Inner{
+				Device:        inventory.DeviceName(inventory.FIPRouterDevicePrefix, r.ID),
+				PeerNamespace: inventory.RouterNamespacePrefix + r.ID,
+				PeerDevice:    inventory.DeviceName(inventory.RouterFIPDevicePrefix, r.ID),
+				Gateway:       gateway(*p),
+			},
+		})
+	} else {
+		out.Awaits = fmt.Sprintf("the L3 agent's own port on the external network %s", r.Gateway.NetworkID)
+	}
+	if h.Mode == rpc.ModeDVRSNAT && (r.HA || r.GatewayHost == h.Name) {
+		at := centralised(inventory.SNATNamespacePrefix, r)
+		at.Serves = inventory.Edge
+		out.External = append(out.External, at)
+	}
+}
+
+// agentGateway is the port of the host's fg- device on the router's external
+// network, nil while there is none: the L3 agent has it made when it first
+// meets a router with a gateway there (get_agent_gateway_port), after the
+// server has told of the router.
+func agentGateway(r rpc.Router, h Host) *rpc.Port {
+	for i, p := range r.FloatingIPAgentInterfaces {
+		if p.NetworkID == r.Gateway.NetworkID && (p.HostID == "" || p.HostID == h.Name) {
+			return &r.FloatingIPAgentInterfaces[i]
+		}
+	}
+	return nil
+}
+
+// gateway is the next hop beyond the port's link, the zero value if its subnets
+// have none.
+func gateway(p rpc.Port) netip.Addr {
+	for _, s := range p.Subnets {
+		if s.GatewayIP.Is6() {
+			return s.GatewayIP
+		}
+	}
+	return netip.Addr{}
 }
 
 // gatewayAddrs are the addresses whose presence says that the gateway lives
@@ -83,61 +169,12 @@ func Proxy(p rpc.NDPProxy) inventory.Proxy {
 }
 
 // heldNamespaces are those in which a router that could not be understood may
-// live: what is there must not be swept.
-func heldNamespaces(routerID string) []string {
-	return []string{inventory.RouterNamespacePrefix + routerID, inventory.SNATNamespacePrefix + routerID}
-}
-
-// answer is what the server said about the routers that it was asked for.
-type answer struct {
-	asked                  []string
-	routers                []rpc.Router
-	proxies                []rpc.NDPProxy
-	badRouters, badProxies []rpc.Malformed
-}
-
-// ids are the routers that the server described.
-func (a answer) ids() []string {
-	ids := make([]string, 0, len(a.routers))
-	for _, r := range a.routers {
-		ids = append(ids, r.ID)
+// live: what is there must not be swept. Which external network it is on is not
+// known, so that may be any fip- namespace.
+func heldNamespaces(routerID string, h Host) []string {
+	l := []string{inventory.RouterNamespacePrefix + routerID, inventory.SNATNamespacePrefix + routerID}
+	if h.distributes() {
+		l = append(l, inventory.FIPNamespacePrefix)
 	}
-	return ids
-}
-
-// snapshot translates an answer. What could not be understood stays as it was:
-// an object by its id, or, where even that could not be read, everything that
-// the answer does not name, since any of it may be meant.
-func (a answer) snapshot() inventory.Snapshot {
-	s := inventory.Snapshot{Held: map[string][]string{}}
-	named := map[string]bool{}
-	for _, r := range a.routers {
-		s.Routers = append(s.Routers, Router(r))
-		named[r.ID] = true
-	}
-	for _, m := range a.badRouters {
-		if slices.Contains(a.asked, m.ID) {
-			s.Held[m.ID] = heldNamespaces(m.ID)
-			continue
-		}
-		for _, id := range a.asked {
-			if !named[id] {
-				s.Held[id] = heldNamespaces(id)
-			}
-		}
-	}
-	for _, p := range a.proxies {
-		s.Proxies = append(s.Proxies, Proxy(p))
-	}
-	for _, m := range a.badProxies {
-		switch {
-		case !strings.HasPrefix(m.ID, "#"):
-			s.KeepProxies = append(s.KeepProxies, m.ID)
-		case m.RouterID != "":
-			s.KeepProxiesOf = append(s.KeepProxiesOf, m.RouterID)
-		default:
-			s.KeepAllProxies = true
-		}
-	}
-	return s
+	return l
 }

@@ -10,17 +10,37 @@ import (
 // wanted is what has to be asked for.
 type wanted struct {
 	full, audit bool
-	routers     map[string]bool
+	// routers to ask for, with their proxies; routers to ask for the proxies of;
+	// ports; hosts to ask for the L3 agents of.
+	routers, proxiesOf, ports, hosts map[string]bool
 }
 
-func (w wanted) nothing() bool { return !w.full && !w.audit && len(w.routers) == 0 }
+func (w wanted) nothing() bool {
+	return !w.full && !w.audit && len(w.routers)+len(w.proxiesOf)+len(w.ports)+len(w.hosts) == 0
+}
 
 func (w *wanted) merge(o wanted) {
 	w.full, w.audit = w.full || o.full, w.audit || o.audit
-	if len(o.routers) > 0 && w.routers == nil {
-		w.routers = map[string]bool{}
+	merge(&w.routers, o.routers)
+	merge(&w.proxiesOf, o.proxiesOf)
+	merge(&w.ports, o.ports)
+	merge(&w.hosts, o.hosts)
+}
+
+func merge(into *map[string]bool, ids map[string]bool) {
+	if len(ids) > 0 && *into == nil {
+		*into = map[string]bool{}
 	}
-	maps.Copy(w.routers, o.routers)
+	maps.Copy(*into, ids)
+}
+
+// set is ids as wanted has them.
+func set(ids ...string) map[string]bool {
+	m := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		m[id] = true
+	}
+	return m
 }
 
 // notes are what has to be asked for, noted by whoever learns of it and worked

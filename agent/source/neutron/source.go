@@ -2,6 +2,7 @@ package neutron
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,9 @@ type Server interface {
 	RouterIDs(ctx context.Context) ([]string, error)
 	Routers(ctx context.Context, ids []string) ([]rpc.Router, []rpc.Malformed, error)
 	NDPProxies(ctx context.Context, routerIDs []string) ([]rpc.NDPProxy, []rpc.Malformed, error)
+	Ports(ctx context.Context, portIDs []string) ([]rpc.BoundPort, []rpc.Malformed, error)
+	L3Agents(ctx context.Context, hosts []string) ([]rpc.Agent, []rpc.Malformed, error)
+	Reprobe(ctx context.Context) error
 }
 
 // Options of a Source.
@@ -25,6 +29,9 @@ type Options struct {
 	Server    Server
 	Inventory *inventory.Inventory
 	Log       *zap.Logger
+	// Host and Mode are those of [Host]. Unless [WantsPorts] of the mode, the
+	// server is asked for no port, no agent and no exchange of ports.
+	Host, Mode string
 	// Audit bounds the time in which a change that the server told nobody
 	// is found; the audits come a little more often, jittered.
 	Audit time.Duration
@@ -42,26 +49,36 @@ type Options struct {
 
 // Source feeds the inventory from Neutron.
 type Source struct {
-	o Options
+	o    Options
+	here Host
 
 	notes      *notes
 	complaints complaints
+	atlas      *atlas
+	placing    sync.Mutex  // held from reading the atlas to setting the place that it gave
 	garbled    atomic.Bool // since the last audit
 
 	// Used by the asking goroutine only.
-	failures    int
-	turn        rotation
-	unsupported once
+	failures        int
+	turn            rotation
+	unsupported     once
+	awaited         awaited
+	unreadablePorts map[string]bool
 }
 
 // New returns a source; Run does the work.
 func New(o Options) *Source {
+	here := Host{Name: o.Host, Mode: o.Mode}
 	return &Source{
-		o:           o,
-		notes:       newNotes(),
-		complaints:  complaints{log: o.Log, said: map[string]string{}},
-		turn:        rotation{},
-		unsupported: once{},
+		o:               o,
+		here:            here,
+		notes:           newNotes(),
+		complaints:      complaints{log: o.Log, said: map[string]string{}},
+		atlas:           newAtlas(here),
+		turn:            rotation{},
+		unsupported:     once{},
+		awaited:         awaited{inventory: o.Inventory, most: max(o.Audit, firstAwaited), routers: map[string]*again{}},
+		unreadablePorts: map[string]bool{},
 	}
 }
 
@@ -100,6 +117,7 @@ func (s *Source) event(e rpc.Event) {
 	switch e := e.(type) {
 	case rpc.Subscribed:
 		s.o.Inventory.ForgetPushes()
+		s.atlas.restart()
 		s.Resync()
 	case rpc.Disconnected:
 		// What is published stays published; the next Subscribed asks again.
@@ -120,6 +138,8 @@ func (s *Source) event(e rpc.Event) {
 		}
 	case rpc.ProxiesPushed:
 		s.pushed(e)
+	case rpc.PortsPushed:
+		s.portsPushed(e)
 	case rpc.Garbled:
 		// Logged and counted where it was met. Nobody knows what it would
 		// have told, so the next audit asks for everything; not at once, since
@@ -128,51 +148,10 @@ func (s *Source) event(e rpc.Event) {
 	}
 }
 
-func (s *Source) pushed(e rpc.ProxiesPushed) {
-	if s.unreadable(e.Malformed) || e.Redelivered {
-		s.notes.add(wanted{audit: true})
-	}
-	if e.Redelivered {
-		// It was on its way to a connection that died, and may be older than
-		// what was pushed since: the audit tells.
-		return
-	}
-	for _, p := range e.Proxies {
-		var local bool
-		if e.Kind == rpc.Deleted {
-			local = s.o.Inventory.RemoveProxy(Proxy(p))
-		} else {
-			local = s.o.Inventory.SetProxy(Proxy(p))
-		}
-		if local {
-			s.o.Log.Info("NDP proxy "+string(e.Kind), zap.String("proxy", p.ID), zap.String("router", p.RouterID),
-				zap.Stringer("address", p.Addr), zap.String("request", e.RequestID))
-		}
-	}
-}
-
-// unreadable says what could not be understood of a push, and reports whether
-// it may have been about a router of this host.
-func (s *Source) unreadable(bad []rpc.Malformed) (ours bool) {
-	for _, m := range bad {
-		if m.RouterID != "" && !s.o.Inventory.Concerns(m.RouterID) {
-			continue
-		}
-		ours = true
-		s.o.Log.Error("pushed NDP proxy not understood, asking the server", zap.String("proxy", m.ID),
-			zap.String("router", m.RouterID), zap.Error(m.Err))
-	}
-	return ours
-}
-
 // wantRouters notes routers to ask for; what happened to them is for the log.
 func (s *Source) wantRouters(request, what string, ids ...string) {
 	s.o.Log.Debug("router "+what, zap.Strings("routers", ids), zap.String("request", request))
-	w := wanted{routers: make(map[string]bool, len(ids))}
-	for _, id := range ids {
-		w.routers[id] = true
-	}
-	s.notes.add(w)
+	s.notes.add(wanted{routers: set(ids...)})
 }
 
 // tick asks for the audits. The audit is due before the bound that the

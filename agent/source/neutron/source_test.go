@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"neutron-ndp-proxy-agent/agent/inventory"
-	"neutron-ndp-proxy-agent/agent/source/neutron"
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
 
@@ -224,13 +223,4 @@ func TestAPushThatCannotBeRead(t *testing.T) {
 		synctest.Wait()
 		s.want(t, "about ours", "p1", "p2")
 	})
-}
-
-func TestDistributedRoutersAreLeftAloneAndSaySo(t *testing.T) {
-	r := router(rid)
-	r.Distributed = true
-	got := neutron.Router(r)
-	if got.Unsupported == "" || len(got.External) != 0 {
-		t.Errorf("got %+v", got)
-	}
 }

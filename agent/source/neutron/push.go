@@ -1,0 +1,122 @@
+package neutron
+
+import (
+	"slices"
+
+	"go.uber.org/zap"
+
+	"neutron-ndp-proxy-agent/agent/inventory"
+	rpc "neutron-ndp-proxy-agent/rpc/neutron"
+)
+
+func (s *Source) pushed(e rpc.ProxiesPushed) {
+	if s.unreadable(e.Malformed) || e.Redelivered {
+		s.notes.add(wanted{audit: true})
+	}
+	if e.Redelivered {
+		// It was on its way to a connection that died, and may be older than
+		// what was pushed since: the audit tells.
+		return
+	}
+	for _, p := range e.Proxies {
+		var local bool
+		if e.Kind == rpc.Deleted {
+			local = s.o.Inventory.RemoveProxy(Proxy(p))
+		} else {
+			local = s.o.Inventory.SetProxy(Proxy(p))
+		}
+		if local {
+			s.o.Log.Info("NDP proxy "+string(e.Kind), zap.String("proxy", p.ID), zap.String("router", p.RouterID),
+				zap.Stringer("address", p.Addr), zap.String("request", e.RequestID))
+			s.unplaced(p.PortID)
+		}
+	}
+}
+
+// unplaced notes to ask for the port of a pushed proxy, if nobody has told its
+// place yet; and it lets the asking goroutine see whether the proxy is a reason
+// to ask for a router again.
+func (s *Source) unplaced(port string) {
+	if !s.here.distributes() {
+		return
+	}
+	var w wanted
+	if slices.Contains(s.o.Inventory.UnknownPorts(), port) {
+		w.ports = set(port)
+	}
+	s.notes.add(w)
+}
+
+// unreadable says what could not be understood of a push, and reports whether
+// it may have been about a router of this host.
+func (s *Source) unreadable(bad []rpc.Malformed) (ours bool) {
+	for _, m := range bad {
+		if m.RouterID != "" && !s.o.Inventory.Concerns(m.RouterID) {
+			continue
+		}
+		ours = true
+		s.o.Log.Error("pushed NDP proxy not understood, asking the server", zap.String("proxy", m.ID),
+			zap.String("router", m.RouterID), zap.Error(m.Err))
+	}
+	return ours
+}
+
+// portsPushed applies where ports are from the payload: of a port that moved,
+// the old host gets no other word. One that was deleted took its proxies along
+// in the database, which nobody tells, so they are asked for.
+func (s *Source) portsPushed(e rpc.PortsPushed) {
+	if !s.here.distributes() {
+		return
+	}
+	w := wanted{ports: map[string]bool{}, hosts: map[string]bool{}}
+	for _, m := range e.Malformed {
+		// A nameless one may be any port of the cloud: the audit tells, in time.
+		s.complaints.say("port "+m.ID, m.Err)
+		if !nameless(m) && s.o.Inventory.WantsPort(m.ID) {
+			w.ports[m.ID] = true
+		}
+	}
+	for _, p := range e.Ports {
+		if !s.o.Inventory.WantsPort(p.ID) {
+			continue
+		}
+		switch {
+		case e.Kind == rpc.Deleted:
+			routers := s.o.Inventory.PortRouters(p.ID)
+			s.o.Log.Info("port deleted, asking for the NDP proxies that went with it", zap.String("port", p.ID),
+				zap.Strings("routers", routers), zap.String("request", e.RequestID))
+			merge(&w.proxiesOf, set(routers...))
+			// Those of a router that is just being asked for.
+			w.audit = w.audit || len(routers) == 0
+		case e.Redelivered:
+			// It may be older than what was pushed since.
+			w.ports[p.ID] = true
+		default:
+			if known := s.portPushed(p, e.RequestID); !known {
+				w.hosts[p.Host] = true
+			}
+		}
+	}
+	// Also if nothing is wanted: a port that is here now may be a reason to ask
+	// for its router again.
+	s.notes.add(w)
+}
+
+// portPushed sets the place of a port. It reports whether it is known for sure;
+// if not, for want of the mode of the port's host, it is elsewhere until then.
+func (s *Source) portPushed(p rpc.BoundPort, request string) (known bool) {
+	s.placing.Lock()
+	defer s.placing.Unlock()
+	moved, stale := s.atlas.note(p, true)
+	if stale {
+		return true
+	}
+	place, known := s.atlas.place(p.Host)
+	s.o.Inventory.SetPort(inventory.Port{ID: p.ID, Place: place})
+	if moved {
+		s.o.Log.Info("port moved", zap.String("port", p.ID), zap.String("host", p.Host),
+			zap.String("place", string(place)), zap.String("request", request))
+	}
+	s.complaints.clear("port " + p.ID)
+	return known
+}
