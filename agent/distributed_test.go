@@ -329,4 +329,32 @@ func TestADistributedRouterThatIsGoneAtARestart(t *testing.T) {
 	}
 }
 
+// A router that can't be read after a restart keeps what it has in a shared
+// namespace; the other one is served as ever.
+func TestAnUnreadableRouterInASharedNamespace(t *testing.T) {
+	c := newCompute(t, "a", "b")
+	a, b := c.routers["a"], c.routers["b"]
+	first := start(t, c.Dir, c.says("a", "b"), settings{})
+	first.awaitReady(t)
+	first.stop()
+	s := c.says("a")
+	s.Held = map[string][]string{"b": {"qrouter-b", "fip"}}
+	d := start(t, c.Dir, s, settings{})
+	d.awaitReady(t)
+	c.behind.Reaches(a.addr, time.Second)
+	c.behind.Reaches(b.addr, time.Second)
+	d.Inventory().RemoveProxy(s.Proxies[0])
+	nettest.Eventually(t, 2*time.Second, "a to go", func() bool { return c.wayTo(a) == "" && !strings.Contains(c.ours(), a.addr.String()) })
+	c.behind.Reaches(b.addr, time.Second)
+	c.upstream.FlushNeighbours("eth0")
+	c.behind.Reaches(b.addr, 3*time.Second)
+	d.Inventory().SetProxy(s.Proxies[0])
+	d.Inventory().SetPort(s.Ports[0]) // it was forgotten with its only proxy
+	nettest.Eventually(t, 2*time.Second, "a to be served again", func() bool { return c.wayTo(a) != "" })
+	// It is known now that b is gone.
+	d.Inventory().ReplaceRouters([]string{"b"}, inventory.Snapshot{})
+	nettest.Eventually(t, 2*time.Second, "b to go", func() bool { return !strings.Contains(c.ours(), b.addr.String()) && c.wayTo(b) == "" })
+	c.behind.Reaches(a.addr, 3*time.Second)
+}
+
 var _ agent.Dataplane = (*dataplane.Dataplane)(nil)

@@ -93,6 +93,14 @@ func (a *Agent) equalize(ctx context.Context, item reconcile.Item, entries []inv
 		return a.unobserved(ctx, item, st, err)
 	}
 	p := plan.Namespace(ns, entries, have.Interfaces, peers, a.o.Plan)
+	if a.inventory.Unread(ns) {
+		var ok bool
+		if p.State, ok = plan.Hold(p.State, entries, have); !ok {
+			st.wait("a router that may be in the namespace could not be read")
+			a.report(ns, item, st, dataplane.Result{})
+			return settled
+		}
+	}
 	changes := dataplane.Diff(p.State, have)
 	result := dataplane.Result{Failures: changes.Failures}
 	if !changes.Empty() {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -103,11 +102,22 @@ func (i *Inventory) Namespace(name string) (entries []Entry, held bool) {
 		entries = append(entries, i.entry(id))
 	}
 	for _, namespaces := range i.held {
-		held = held || slices.ContainsFunc(namespaces, func(h string) bool {
-			return h == name || isPrefix(h) && strings.HasPrefix(name, h)
-		})
+		held = held || names(namespaces, name)
 	}
 	return entries, held
+}
+
+// Unread reports whether there may be a router in a namespace of which nothing
+// is known, not even what it was before: it could not be read so far.
+func (i *Inventory) Unread(name string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for id, namespaces := range i.held {
+		if _, known := i.routers[id]; !known && names(namespaces, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // Router returns one router with its proxies.

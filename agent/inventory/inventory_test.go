@@ -155,6 +155,9 @@ func TestWhatCouldNotBeReadStays(t *testing.T) {
 	if diff := cmp.Diff([]string{"r"}, proxies(t, inv, "b")); diff != "" {
 		t.Errorf("proxies of b (-want +got):\n%s", diff)
 	}
+	if inv.Unread("ns-b") || !inv.Unread("ns-unknown") {
+		t.Error("a router that was known counts with what was known of it; one that was not is unread")
+	}
 	if _, held := inv.Namespace("ns-unknown"); !held {
 		t.Error("the namespace of a router that could not be read may be swept")
 	}

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -33,6 +34,13 @@ func NeutronNamespace(name string) bool { return neutronNamespace.MatchString(na
 func DeviceName(prefix, portID string) string {
 	name := prefix + portID
 	return name[:min(len(name), deviceNameLength)]
+}
+
+// names reports whether held namespaces include one.
+func names(held []string, namespace string) bool {
+	return slices.ContainsFunc(held, func(h string) bool {
+		return h == namespace || isPrefix(h) && strings.HasPrefix(namespace, h)
+	})
 }
 
 func isPrefix(namespace string) bool { return strings.HasSuffix(namespace, "-") }
