@@ -17,12 +17,15 @@ import (
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
 
-func newClient(cfg *config.Config, log *zap.Logger) (*rpc.Client, error) {
+// newClient returns the client of broker and server. wantPort is [rpc.Config.WantPort].
+func newClient(cfg *config.Config, wantPort func(id string) bool, log *zap.Logger) (*rpc.Client, error) {
 	secure, err := cfg.Rabbit.TLSConfig()
 	if err != nil {
 		return nil, fmt.Errorf("TLS to the broker: %w", err)
 	}
-	client, err := rpc.New(clientConfig(cfg, secure, log))
+	c := clientConfig(cfg, secure, log)
+	c.WantPort = wantPort
+	client, err := rpc.New(c)
 	if err != nil {
 		return nil, fmt.Errorf("message broker: %w", err)
 	}

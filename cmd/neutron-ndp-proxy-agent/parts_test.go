@@ -47,7 +47,8 @@ rabbit_quorum_max_memory_bytes = 5
 	}
 	got := clientConfig(cfg, &tls.Config{MinVersion: tls.VersionTLS13}, zap.NewNop())
 	notOptions := map[string]bool{
-		"ProxyChunk": true, "Now": true, "Rand": true, // the client's own choice
+		"ProxyChunk": true, "PortChunk": true, "Now": true, "Rand": true, // the client's own choice
+		"WantPort":    true, // of the inventory, according to agent_mode: newNeutronFeed
 		"DialTimeout": true, "OpTimeout": true,
 		"ConnectionName": true, "Product": true, "Broker.Version": true, // made from Host and Version
 	}

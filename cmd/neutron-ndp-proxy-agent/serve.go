@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -49,7 +50,7 @@ type hangups struct {
 // serve wires the parts together and runs them until the context ends.
 func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, hup hangups) error {
 	log.Info("starting", zap.String("version", buildinfo.Get().String()), zap.String("host", cfg.Host),
-		zap.String("source", cfg.NDPProxy.Source), zap.Strings("files", cfg.Files))
+		zap.String("agent_mode", cfg.AgentMode), zap.String("source", cfg.NDPProxy.Source), zap.Strings("files", cfg.Files))
 	kernel := dataplane.New(dataplane.Options{
 		Logger:   log,
 		NetnsDir: cfg.NDPProxy.NetnsDir,
@@ -120,12 +121,17 @@ func newFileFeed(cfg *config.Config, loop *agent.Agent, log *zap.Logger) (feed, 
 }
 
 func newNeutronFeed(cfg *config.Config, loop *agent.Agent, log *zap.Logger) (feed, error) {
-	client, err := newClient(cfg, log)
+	var wantPort func(id string) bool // nil: ports are nobody's business
+	if neutronsource.WantsPorts(cfg.AgentMode) {
+		wantPort = loop.Inventory().WantsPort
+	}
+	client, err := newClient(cfg, wantPort, log)
 	if err != nil {
 		return feed{}, err
 	}
 	source := neutronsource.New(neutronsource.Options{
 		Server: client, Inventory: loop.Inventory(), Log: log,
+		Host: cfg.Host, Mode: cfg.AgentMode,
 		Audit: cfg.NDPProxy.AuditInterval, AuditRouters: cfg.NDPProxy.SyncChunkSize,
 		FullSync: cfg.NDPProxy.FullSyncInterval,
 		RetryMin: serverMin, RetryMax: longestRetry(cfg.NDPProxy.AuditInterval), Jitter: rand.Float64,
@@ -158,7 +164,7 @@ func tellSystemd(ctx context.Context, loop *agent.Agent, log *zap.Logger) error 
 	}
 	t := loop.Totals()
 	log.Info("ready", zap.Int("routers", t.Routers), zap.Int("proxies", t.Proxies), zap.Int("pending", t.Pending),
-		zap.Int("failed", t.Failed), zap.Duration("after", time.Since(start)))
+		zap.Int("failed", t.Failed), zap.Int("elsewhere", t.Elsewhere), zap.Duration("after", time.Since(start)))
 	notify(fmt.Sprintf("%s\nSTATUS=in sync: %d routers, %d proxies", daemon.SdNotifyReady, t.Routers, t.Proxies))
 	<-ctx.Done()
 	notify(daemon.SdNotifyStopping)
@@ -167,6 +173,7 @@ func tellSystemd(ctx context.Context, loop *agent.Agent, log *zap.Logger) error 
 
 // obeyHangup opens the log file anew and looks at everything again on SIGHUP.
 func obeyHangup(ctx context.Context, log *zap.Logger, hup hangups, lookAgain func()) error {
+	var reading sync.Mutex
 	for {
 		select {
 		case <-ctx.Done():
@@ -175,7 +182,14 @@ func obeyHangup(ctx context.Context, log *zap.Logger, hup hangups, lookAgain fun
 			if err := hup.reopen(); err != nil {
 				log.Warn("SIGHUP: the log goes on in the old file", zap.Error(err))
 			}
-			hup.reread()
+			// Beside the loop, and not waited for at the end: the files may be
+			// a pipe, or on a server that does not answer.
+			if reading.TryLock() {
+				go func() {
+					defer reading.Unlock()
+					hup.reread()
+				}()
+			}
 			log.Info("SIGHUP: looking at everything again")
 			lookAgain()
 		}
