@@ -36,6 +36,7 @@ func TestRebuild(t *testing.T) {
 		{"link-layer address changed", sim.Legacy, legacy, macChanged},
 		{"link down and up", sim.Legacy, legacy, linkDownAndUp},
 		{"IPv6 disabled and enabled", sim.Legacy, legacy, ipv6Toggled},
+		{"IPv6 disabled and enabled on a backup", sim.HA, two, ipv6ToggledOnBackup},
 		{"external network without an IPv6 subnet", sim.Legacy, legacy, withoutIPv6Subnet},
 		{"failover and back", sim.HA, two, failover},
 	} {
@@ -275,6 +276,16 @@ func ipv6Toggled(t *testing.T, s *stage) {
 	s.h.Refresh(s.r.QRouter())
 	s.works(t, s.ext, s.vm)
 	unreachable(t, s.ext, s.hidden)
+}
+
+// A backup has no address whose loss would tell.
+func ipv6ToggledOnBackup(t *testing.T, s *stage) {
+	ns, key := s.hosts[1].Namespace(s.r.QRouter()), "net/ipv6/conf/"+s.r.Gateway.QG()+"/disable_ipv6"
+	ns.Sysctl(key, "1")
+	ns.Sysctl(key, "0")
+	s.works(t, s.ext, s.vm)
+	s.Failover(s.r, s.hosts[1])
+	s.works(t, s.ext, s.vm)
 }
 
 func withoutIPv6Subnet(t *testing.T, s *stage) {

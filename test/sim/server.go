@@ -186,8 +186,8 @@ func (s *Server) L3Agents(ctx context.Context, hosts []string) (out []rpc.Agent,
 	return out, nil, err
 }
 
-// RefreshPortPushes finds nothing new: all pushes come.
-func (s *Server) RefreshPortPushes(context.Context) error { return nil }
+// Reprobe finds nothing new: all pushes come.
+func (s *Server) Reprobe(context.Context) error { return nil }
 
 func (vm *Instance) object() rpc.BoundPort {
 	return rpc.BoundPort{ID: vm.PortID, NetworkID: vm.net.ID, DeviceOwner: "compute:nova", Host: vm.Host.Name, Revision: vm.revision}
