@@ -215,13 +215,9 @@ func (c *Cloud) Refresh(ctx context.Context) error {
 	c.InternalDev = "qr-" + internal[i].ID[:11]
 	c.Gateway = gateway[0].FixedIPs[0].Addr
 	c.Internal = internal[i].FixedIPs[0].Addr
-	ext, err := show[struct {
-		Gateway netip.Addr `json:"gateway_ip"`
-	}](ctx, c.API, subnet, c.ExtSub)
-	if err != nil {
+	if c.Upstream, err = c.UpstreamAddr(ctx); err != nil {
 		return err
 	}
-	c.Upstream = ext.Gateway
 	if err := c.ensureUpstream(ctx); err != nil {
 		return err
 	}

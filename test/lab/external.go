@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 
 	"neutron-ndp-proxy-agent/test/nettools"
@@ -26,12 +27,12 @@ func (c *Cloud) MakeExternal(ctx context.Context, name, dev string) (e *External
 	}
 	e = &External{Net: n.ID, Dev: dev}
 	remove = func(ctx context.Context) error {
-		err := c.API.remove(ctx, network, e.Net)
-		if hasNoDevice(ctx, UpstreamNS, dev) {
-			return err
+		// the interface first: the L2 agent takes what is on the bridge of a network that is deleted
+		var down error
+		if !hasNoDevice(ctx, UpstreamNS, dev) {
+			_, down = nettools.IP(ctx, UpstreamNS, "link", "del", dev)
 		}
-		_, down := nettools.IP(ctx, UpstreamNS, "link", "del", dev)
-		return errors.Join(err, down)
+		return errors.Join(down, c.API.remove(ctx, network, e.Net))
 	}
 	if err := e.join(ctx); err != nil {
 		return nil, nil, errors.Join(err, remove(ctx))
@@ -134,6 +135,14 @@ func (c *Cloud) GatewayPort(ctx context.Context) (p Port, ok bool, err error) {
 	return found[0], true, nil
 }
 
+// UpstreamAddr is the address that the upstream router has on the external subnet: its gateway_ip.
+func (c *Cloud) UpstreamAddr(ctx context.Context) (netip.Addr, error) {
+	sub, err := show[struct {
+		Gateway netip.Addr `json:"gateway_ip"`
+	}](ctx, c.API, subnet, c.ExtSub)
+	return sub.Gateway, err
+}
+
 // MakeRouter makes a router and returns the cloud with it in the place of the other.
 func (c *Cloud) MakeRouter(ctx context.Context, f Fields) (*Cloud, error) {
 	made, err := create[Named](ctx, c.API, router, f)
@@ -194,4 +203,14 @@ func StatusOf(err error) int {
 		return e.Status
 	}
 	return 0
+}
+
+// Reroute gives the instance the default route of a router that was made anew.
+func (i *Instance) Reroute(ctx context.Context) error {
+	lladdr, err := i.routerLinkLocal(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = nettools.IP(ctx, i.Namespace, "-6", "route", "replace", "default", "via", lladdr.String(), "dev", "eth0", "metric", "4096")
+	return err
 }
