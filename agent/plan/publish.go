@@ -7,15 +7,14 @@ import (
 	"neutron-ndp-proxy-agent/agent/inventory"
 )
 
-// guarded are the internal subnets that may be reached from outside at all:
-// those of the gateway's address scope. The L3 agent's own rules keep the
-// others closed.
+// guarded are all internal subnets. Only those of the gateway's address scope
+// may be reached from outside at all, and the L3 agent's own rules keep the
+// others closed; but when a scope changes, it writes its rules in its own time,
+// and there must be no moment between its guard and ours.
 func guarded(r inventory.Router) []netip.Prefix {
-	var out []netip.Prefix
+	out := make([]netip.Prefix, 0, len(r.Subnets))
 	for _, s := range r.Subnets {
-		if s.Scope == r.Scope {
-			out = append(out, s.Prefix.Masked())
-		}
+		out = append(out, s.Prefix.Masked())
 	}
 	return out
 }
