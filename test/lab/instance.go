@@ -156,15 +156,21 @@ func (i *Instance) routerLinkLocal(ctx context.Context) (netip.Addr, error) {
 func (i *Instance) AwaitUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	err := poll(ctx, "port of "+i.Port.Name+" ACTIVE", func() (bool, error) {
+	if err := i.AwaitActive(ctx); err != nil {
+		return err
+	}
+	_, err := nettools.AwaitReachable(ctx, i.Namespace, i.cloud.Internal)
+	return err
+}
+
+// AwaitActive waits until the L2 agent has connected the port, as the server knows.
+func (i *Instance) AwaitActive(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return poll(ctx, "port of "+i.Port.Name+" ACTIVE", func() (bool, error) {
 		p, err := show[Port](ctx, i.cloud.API, port, i.Port.ID)
 		return p.Status == "ACTIVE", err
 	})
-	if err != nil {
-		return err
-	}
-	_, err = nettools.AwaitReachable(ctx, i.Namespace, i.cloud.Internal)
-	return err
 }
 
 // DeletePort deletes the port through the API and the instance with it.

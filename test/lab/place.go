@@ -35,8 +35,14 @@ func (n *Node) vsctl(ctx context.Context, args ...string) (string, error) {
 
 // joinOVS is the compute service's part of the plugging on Open vSwitch.
 func (i *Instance) joinOVS(ctx context.Context, tap string) error {
-	if _, err := i.Node.Run(ctx, "ip", "link", "set", tap, "up"); err != nil {
-		return err
+	for _, argv := range [][]string{
+		{"ip", "link", "set", tap, "up"},
+		// as whole_checksums of lib/start
+		{"ip", "netns", "exec", "inst-" + i.Port.Name, "ethtool", "-K", "eth0", "tx", "off"},
+	} {
+		if _, err := i.Node.Run(ctx, argv...); err != nil {
+			return err
+		}
 	}
 	_, err := i.Node.vsctl(ctx, "--", "--may-exist", "add-port", "br-int", tap,
 		"--", "set", "interface", tap, "external_ids:iface-id="+i.Port.ID,

@@ -136,6 +136,7 @@ instance_up() {
         br=$LAB_HOST1; [ "$1" = on_host2 ] && br=$LAB_HOST2_NAME
         vsctl "$br" -- --may-exist add-port br-int "$tap" -- set interface "$tap" \
             "external_ids:iface-id=$id" "external_ids:attached-mac=\"$mac\"" external_ids:iface-status=active
+        "$@" ip netns exec "inst-$name" ethtool -K eth0 tx off >/dev/null
     else
         # the compute service's part of the plugging: the tap joins the network's bridge
         # (the L2 agent leaves the taps of compute:* ports to it)

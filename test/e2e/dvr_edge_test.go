@@ -1,0 +1,86 @@
+//go:build lab
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"neutron-ndp-proxy-agent/test/lab"
+	"neutron-ndp-proxy-agent/test/nettools"
+)
+
+// TestDVRNoExternal: the second host changes from dvr to dvr_no_external. What the daemon did there
+// goes with its start, it answers for nothing, and the instances there are served from snat- of the
+// dvr_snat host, with the filter; that host's own instance still from its shared namespace.
+func TestDVRNoExternal(t *testing.T) {
+	w := setupDVR(t, "dvr_snat", "dvr", false)
+	const audit = 10 * time.Second
+	w.start(w.one, "audit_interval = 10\n")
+	d := w.start(w.two, "")
+	w.reached(10 * time.Second)
+
+	w.must(d.Stop(w.ctx))
+	if stale := w.ours(w.two); !strings.Contains(stale, w.far.Addr.String()) {
+		t.Fatalf("nothing of the old mode on %s: the test proves nothing:\n%s", w.two, stale)
+	}
+	w.must(w.lab.SetAgentModes(w.ctx, "dvr_snat", "dvr_no_external"))
+	if !nettools.Exists(w.fip(w.two)) {
+		t.Logf("the L3 agent removed %s", w.cloud.FIP())
+	}
+	w.start(w.two, "")
+	if stale := w.ours(w.two); stale != "" { // ready means applied
+		t.Errorf("of the mode dvr there is still on %s:\n%s", w.two, stale)
+	}
+	w.must(w.two.CleanL3(w.ctx))
+
+	qg, err := lab.MACOf(w.ctx, w.cloud.Snat(), w.cloud.GatewayDev)
+	w.must(err)
+	wire, err := nettools.StartCapture(lab.UpstreamNS, w.two.UpstreamPort())
+	w.must(err)
+	w.reached(audit + 10*time.Second)
+	w.entries(w.cloud.Snat(), w.cloud.GatewayDev, w.far)
+	w.served(w.far, qg)
+	device, mac := w.fg(w.one)
+	w.entries(w.fip(w.one), device, w.own)
+	w.served(w.own, mac)
+	w.unserved(w.hidden, map[string]string{"fg-": mac, "qg-": qg})
+	w.bare(w.two)
+	wire.Stop()
+	answered := wire.Packets(func(p nettools.Packet) bool {
+		return !p.Outgoing && (p.Advertises(w.own.Addr) || p.Advertises(w.far.Addr) || p.Advertises(w.hidden.Addr))
+	})
+	if len(answered) > 0 {
+		t.Errorf("%s answered %d times, first %+v", w.two, len(answered), answered[0])
+	}
+
+	// and back: the change is seen by both without a word from the server but the agent's report
+	w.must(w.daemons[w.two.Name].Stop(w.ctx))
+	w.must(w.lab.SetAgentModes(w.ctx, "dvr_snat", "dvr"))
+	w.fg(w.two)
+	w.start(w.two, "")
+	w.settles(audit+5*time.Second, "nothing published in "+w.cloud.Snat(), func() string { return w.left(w.one, w.far) })
+	w.reached(10 * time.Second)
+	_, mac = w.fg(w.two)
+	w.served(w.far, mac)
+}
+
+// TestDVRHA: a distributed router whose gateway is highly available, on two hosts with dvr_snat. Each
+// host serves its own instances; neither answers in snat-, primary or not.
+func TestDVRHA(t *testing.T) {
+	w := setupDVR(t, "dvr_snat", "dvr_snat", true)
+	w.start(w.one, "")
+	w.start(w.two, "")
+	w.reached(10 * time.Second)
+	for _, i := range []*lab.Instance{w.own, w.far} {
+		device, mac := w.fg(i.Node)
+		w.entries(w.fip(i.Node), device, i)
+		w.served(i, mac)
+	}
+	for _, n := range w.nodes() {
+		w.entries(n.NS(w.cloud.Snat()), w.cloud.GatewayDev)
+	}
+	_, mac := w.fg(w.two)
+	w.unserved(w.hidden, map[string]string{"fg-": mac})
+}

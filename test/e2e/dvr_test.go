@@ -1,0 +1,283 @@
+//go:build lab
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"neutron-ndp-proxy-agent/test/lab"
+	"neutron-ndp-proxy-agent/test/nettools"
+)
+
+// TestDVR: hosts with agent_mode dvr_snat and dvr. Each serves its own instances in its shared
+// namespace; nothing is done in snat-. The steps follow one another; the first works alone.
+func TestDVR(t *testing.T) {
+	w := setupDVR(t, "dvr_snat", "dvr", false)
+	w.foreigners()
+	before := w.snapshots()
+	w.start(w.one, "")
+	w.start(w.two, "")
+	w.reached(10 * time.Second)
+
+	w.sub("path", testDVRPath)
+	w.sub("not published", testDVRUnpublished)
+	w.sub("errors", testDVRErrors)
+	w.sub("two routers", testDVRTwoRouters)
+	w.sub("moves", testDVRMoves)
+	w.sub("restart", testDVRRestart)
+	w.sub("withdrawn", func(w *dvr) { w.withdrawn(before) })
+	w.sub("port deleted", testDVRPortDeleted)
+}
+
+// testDVRPath: published instances are served by their own host, symmetrically; snat- answers nothing.
+func testDVRPath(w *dvr) {
+	qg, err := lab.MACOf(w.ctx, w.cloud.Snat(), w.cloud.GatewayDev)
+	w.must(err)
+	wire, err := nettools.StartCapture(lab.UpstreamNS, lab.UpstreamDev)
+	w.must(err)
+	defer wire.Stop()
+	for _, i := range []*lab.Instance{w.own, w.far} {
+		device, mac := w.fg(i.Node)
+		w.entries(w.fip(i.Node), device, i)
+		w.served(i, mac)
+		w.silent(wire, i, qg)
+	}
+	w.entries(w.cloud.Snat(), w.cloud.GatewayDev)
+}
+
+// testDVRUnpublished: there is no way in, in fip- of its host, in that of the other, in snat-.
+func testDVRUnpublished(w *dvr) {
+	qg, err := lab.MACOf(w.ctx, w.cloud.Snat(), w.cloud.GatewayDev)
+	w.must(err)
+	_, one := w.fg(w.one)
+	_, two := w.fg(w.two)
+	w.unserved(w.hidden, map[string]string{"its own fg-": two, "the other host's fg-": one, "qg-": qg})
+}
+
+// testDVRErrors: ICMPv6 errors that the shared namespace makes itself reach the host beyond the
+// upstream router: hop limit exceeded, and packet too big, which it then heeds.
+func testDVRErrors(w *dvr) {
+	for _, i := range []*lab.Instance{w.own, w.far} {
+		device, _ := w.fg(i.Node)
+		self, err := globalAddr(w.ctx, w.fip(i.Node), device)
+		w.must(err)
+		wire, err := nettools.StartCapture(lab.BehindNS, "eth0")
+		w.must(err)
+		w.Cleanup(wire.Stop)
+		ping := func(args ...string) (string, error) {
+			args = append([]string{"ping", "-6", "-n"}, append(args, i.Addr.String())...)
+			out, err := nettools.Exec(w.ctx, lab.BehindNS, args...)
+			return string(out), err
+		}
+		from := func(kind uint8) func(p nettools.Packet) bool {
+			return func(p nettools.Packet) bool { return p.Type == kind && p.Src == self && !p.Outgoing }
+		}
+		began := time.Now()
+		// the upstream router leaves 1 of 2; ping ends with an error, as it should
+		if out, err := ping("-c", "1", "-W", "1", "-t", "2"); err == nil {
+			w.Errorf("a hop limit of 2 is enough for %s: %s", i.Port.Name, out)
+		}
+		_, err = wire.Await(w.within(2*time.Second), "hop limit exceeded from "+self.String(), from(3))
+		if err != nil {
+			w.Errorf("%s on %s: %v", i.Port.Name, i.Node, err)
+		} else {
+			w.Logf("%s on %s: hop limit exceeded from %s after %v", i.Port.Name, i.Node, self, time.Since(began).Round(time.Millisecond))
+		}
+		w.tooBig(i, self, wire, from(2), ping)
+	}
+}
+
+// tooBig makes the way inside narrower than the packets of the host beyond the upstream router.
+func (w *dvr) tooBig(i *lab.Instance, self netip.Addr, wire *nettools.Capture, is func(nettools.Packet) bool, ping func(...string) (string, error)) {
+	w.Helper()
+	ends := []struct{ ns, device string }{
+		{w.fip(i.Node), w.cloud.FPR()}, {i.Node.NS("qrouter-" + w.cloud.Router), w.cloud.RFP()},
+	}
+	mtu := func(ctx context.Context, value string) error {
+		var errs []error
+		for _, e := range ends {
+			_, err := nettools.IP(ctx, e.ns, "link", "set", e.device, "mtu", value)
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...)
+	}
+	w.must(mtu(w.ctx, "1400"))
+	w.finally(func(ctx context.Context) error { return mtu(ctx, "1500") })
+	out, err := ping("-c", "6", "-i", "0.2", "-W", "1", "-M", "want", "-s", "1372")
+	if got := wire.Packets(is); len(got) == 0 {
+		w.Errorf("%s on %s: no packet too big from %s:\n%s%v", i.Port.Name, i.Node, self, out, err)
+	}
+	if !strings.Contains(out, "icmp_seq=6 ") {
+		w.Errorf("%s on %s: large pings do not get through after it:\n%s%v", i.Port.Name, i.Node, out, err)
+	}
+	w.must(mtu(w.ctx, "1500"))
+}
+
+func globalAddr(ctx context.Context, ns, device string) (netip.Addr, error) {
+	out, err := nettools.IP(ctx, ns, "-6", "-o", "addr", "show", "dev", device, "scope", "global")
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	words := strings.Fields(string(out))
+	if i := slices.Index(words, "inet6"); i >= 0 && i+1 < len(words) {
+		p, err := netip.ParsePrefix(words[i+1])
+		return p.Addr(), err
+	}
+	return netip.Addr{}, fmt.Errorf("%s in %s has no global address: %s", device, ns, out)
+}
+
+// testDVRTwoRouters: another router of the same external network shares the namespace; its removal
+// costs the first one no packet and leaves nothing of its own.
+func testDVRTwoRouters(w *dvr) {
+	s, err := w.cloud.Sibling(w.ctx, "sibling")
+	w.must(err)
+	gone := false
+	w.finally(func(ctx context.Context) error {
+		if gone {
+			return nil
+		}
+		return s.RemoveSibling(ctx)
+	})
+	i, err := s.EnsureInstanceOn(w.ctx, w.two, "sibling", netip.Addr{})
+	w.must(err)
+	_, mac := w.fg(w.two)
+	w.pinging(func(p *nettools.Pinger) {
+		_, err := s.Publish(w.ctx, i)
+		w.must(err)
+		at, err := nettools.AwaitReachable(w.within(10*time.Second), lab.UpstreamNS, i.Addr)
+		w.must(err)
+		w.Logf("the sibling's instance answers %v after its publication", time.Since(at).Round(time.Millisecond))
+		w.served(i, mac)
+		way, err := nettools.ReadWay(w.ctx, w.fip(w.two), protocol)
+		w.must(err)
+		w.Logf("two routers in one namespace:\n%v", way)
+		w.must(s.RemoveSibling(w.ctx))
+		gone = true
+		w.settles(10*time.Second, "nothing of the sibling's in "+w.cloud.FIP(), func() string {
+			left := w.ours(w.two)
+			for _, name := range []string{s.FPR(), i.Addr.String()} {
+				if strings.Contains(left, name) {
+					return left
+				}
+			}
+			return ""
+		})
+		w.must(p.AwaitSent(w.ctx, 50))
+	})
+	w.served(w.far, mac)
+}
+
+// testDVRRestart: restarting and killing a daemon costs no packet.
+func testDVRRestart(w *dvr) {
+	w.pinging(func(p *nettools.Pinger) {
+		d := w.daemons[w.two.Name]
+		w.must(d.Stop(w.ctx))
+		w.must(p.AwaitSent(w.ctx, 50))
+		d = w.start(w.two, "")
+		w.must(p.AwaitSent(w.ctx, 50))
+		w.must(d.Kill())
+		w.start(w.two, "")
+	})
+}
+
+// foreigners puts what is not ours into the shared namespaces: it must be there at the end.
+func (w *dvr) foreigners() {
+	w.Helper()
+	for _, n := range w.nodes() {
+		device, _ := w.fg(n)
+		for _, c := range [][]string{
+			{"neigh", "replace", "proxy", "2001:db8:f::1", "dev", device, "proto", "bird"},
+			{"route", "replace", "2001:db8:f::/64", "via", "fe80::1", "dev", device, "proto", "static", "table", "99"},
+			{"route", "replace", "2001:db8:e::/64", "via", "fe80::1", "dev", w.cloud.FPR(), "proto", "bird"},
+		} {
+			_, err := nettools.IP(w.ctx, w.fip(n), append([]string{"-6"}, c...)...)
+			w.must(err)
+		}
+		rule := []string{"priority", "32801", "iif", w.cloud.FPR(), "table", "99"}
+		_, _ = nettools.IP(w.ctx, w.fip(n), append([]string{"-6", "rule", "del"}, rule...)...) // of an earlier run
+		_, err := nettools.IP(w.ctx, w.fip(n), append([]string{"-6", "rule", "add"}, rule...)...)
+		w.must(err)
+		_, err = nettools.SetSysctl(w.fip(n), "ipv6/neigh/"+device+"/proxy_delay", "80")
+		w.must(err)
+	}
+}
+
+// snapshots of all shared namespaces, by name.
+func (w *dvr) snapshots() map[string]string {
+	w.Helper()
+	all := map[string]string{}
+	for _, n := range w.nodes() {
+		for _, ns := range w.shared(n) {
+			text, err := nettools.Snapshot(w.ctx, ns)
+			w.must(err)
+			all[ns] = text
+		}
+	}
+	return all
+}
+
+// withdrawn: with the last proxy everything of ours goes, and the namespaces are as they were before
+// the daemons came. What comes back then is served again.
+func (w *dvr) withdrawn(before map[string]string) {
+	w.Helper()
+	asked := time.Now()
+	for _, i := range []*lab.Instance{w.own, w.far} {
+		w.must(w.cloud.Unpublish(w.ctx, i))
+	}
+	w.both(func(i *lab.Instance) error {
+		at, err := nettools.AwaitUnreachable(w.within(5*time.Second), lab.UpstreamNS, i.Addr)
+		w.Logf("%s: last answer %v after the first request", i.Port.Name, at.Sub(asked).Round(time.Millisecond))
+		return err
+	})
+	for _, n := range w.nodes() {
+		ns := w.fip(n)
+		w.settles(5*time.Second, "nothing of ours in "+ns, func() string {
+			way, err := nettools.ReadWay(w.ctx, ns, protocol)
+			w.must(err)
+			k, err := nettools.ReadKernel(w.ctx, ns, table)
+			w.must(err)
+			if way.Empty() && len(k.Marked(protocol)) == 0 && k.Ours == "" {
+				return ""
+			}
+			return way.String() + k.String()
+		})
+		after, err := nettools.Snapshot(w.ctx, ns)
+		w.must(err)
+		if after != before[ns] {
+			w.Errorf("%s is not as it was before the daemon\nbefore:\n%s\nafter:\n%s", ns, before[ns], after)
+		}
+	}
+	for _, i := range []*lab.Instance{w.own, w.far} {
+		_, err := w.cloud.Publish(w.ctx, i)
+		w.must(err)
+	}
+	w.reached(5 * time.Second)
+}
+
+// testDVRPortDeleted: the port goes with its proxy; the server pushes the port's end only.
+func testDVRPortDeleted(w *dvr) {
+	asked := time.Now()
+	w.must(w.far.DeletePortOnly(w.ctx))
+	at, err := nettools.AwaitUnreachable(w.within(10*time.Second), lab.UpstreamNS, w.far.Addr)
+	w.must(err)
+	w.Logf("last answer %v after the request", at.Sub(asked).Round(time.Millisecond))
+	w.settles(3*time.Second, "no entry or route for "+w.far.Addr.String(), func() string { return w.left(w.two, w.far) })
+	w.must(w.far.Unplug(w.ctx))
+}
+
+// left is what a host has of ours for an instance.
+func (w *dvr) left(n *lab.Node, i *lab.Instance) string {
+	w.Helper()
+	all := w.ours(n)
+	if strings.Contains(all, i.Addr.String()) {
+		return all
+	}
+	return ""
+}
