@@ -111,10 +111,7 @@ func (w *World) SetGateway(r *Router, e *External) {
 func (w *World) updateRouter(r *Router) {
 	w.t.Helper()
 	w.cloud.updated(r)
-	w.hosts()
-	if r.Kind.Distributed() {
-		w.cloud.updated(r) // the agent gateway port was made
-	}
+	w.hosts() // of the agent gateway port that is made now nobody is told
 }
 
 // Attach adds an interface on a tenant network.
@@ -236,6 +233,37 @@ func (w *World) Move(vm *Instance, to *Host) {
 				w.cloud.tell([]*Host{h}, rpc.RouterRemoved{ID: r.ID})
 			}
 		}
+	}
+}
+
+// DeletePort deletes an instance's port, and with it its proxies, of which
+// nobody is told. The instance goes on running, as it may for a while.
+func (w *World) DeletePort(vm *Instance) {
+	w.t.Helper()
+	w.cloud.change(func() {
+		vm.deleted = true
+		for id, p := range w.cloud.proxies {
+			if p.PortID == vm.PortID {
+				delete(w.cloud.proxies, id)
+			}
+		}
+	})
+	w.cloud.tell(nil, rpc.PortsPushed{Kind: rpc.Deleted, Ports: []rpc.BoundPort{{ID: vm.PortID}}})
+}
+
+// SetMode changes the agent_mode of a host: its L3 agent works on, its daemon
+// has to be started again.
+func (w *World) SetMode(h *Host, mode string) {
+	w.t.Helper()
+	running := h.daemon != nil
+	h.Kill()
+	w.cloud.change(func() { h.Mode = mode })
+	w.hosts()
+	for _, r := range w.Routers {
+		w.cloud.updated(r)
+	}
+	if running {
+		h.StartDaemon()
 	}
 }
 

@@ -46,13 +46,19 @@ func (h *Host) StartDaemon(options ...DaemonOptions) *Daemon {
 	kernel := dataplane.New(dataplane.Options{NetnsDir: h.Lab.Dir, Logger: log})
 	sender := announcer.New(ctx, announcer.Options{Logger: log, Enter: kernel.Enter,
 		Gone: func(err error) bool { return dataplane.Classify(err) == dataplane.ClassGone }})
-	d := &Daemon{Server: h.w.cloud.connect(h), Logs: logs, cancel: cancel, done: make(chan error, 1)}
+	d := &Daemon{Logs: logs, cancel: cancel, done: make(chan error, 1)}
 	d.Agent = agent.New(agent.Options{
 		Scope: source.Scope, Dataplane: kernel, Watcher: kernel.NewWatcher(dataplane.WatchOptions{}),
 		Announcer: sender, Log: log, Workers: 4, Plan: plan.Options{}, Audit: audit,
 		RetryMin: 20 * time.Millisecond, RetryMax: time.Second, Jitter: rand.Float64,
 	})
+	var wantPort func(id string) bool
+	if source.WantsPorts(h.Mode) {
+		wantPort = d.Inventory().WantsPort
+	}
+	d.Server = h.w.cloud.connect(h, wantPort)
 	d.source = source.New(source.Options{
+		Host: h.Name, Mode: h.Mode,
 		Server: d.Server, Inventory: d.Inventory(), Log: log, Audit: audit, AuditRouters: 100,
 		RetryMin: 50 * time.Millisecond, RetryMax: time.Second, Jitter: rand.Float64,
 	})

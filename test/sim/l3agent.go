@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"neutron-ndp-proxy-agent/test/nettest"
 )
@@ -196,5 +197,10 @@ func (a *l3agent) routes(have, want *space) {
 		}
 	}
 	have.routes, have.rules = want.routes, want.rules
-	have.ns.Batch(lines...)
+	if len(lines) == 0 {
+		return
+	}
+	if _, err := have.ns.Feed(strings.Join(lines, "\n")+"\n", "ip", "-6", "-batch", "-"); err != nil {
+		a.h.w.t.Fatalf("%v in\n%s", err, strings.Join(lines, "\n"))
+	}
 }

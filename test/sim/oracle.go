@@ -133,7 +133,9 @@ type comparison struct {
 	waiting map[string]bool
 }
 
-func (c *comparison) say(format string, args ...any) { c.out = append(c.out, fmt.Sprintf(format, args...)) }
+func (c *comparison) say(format string, args ...any) {
+	c.out = append(c.out, fmt.Sprintf(format, args...))
+}
 
 func (c *comparison) same(what string, want, got []string) {
 	if slices.Sort(got); !slices.Equal(want, got) {

@@ -16,6 +16,8 @@ type Server struct {
 	cloud  *cloud
 	host   *Host
 	events chan rpc.Event
+	// wantPort is [rpc.Config.WantPort]: of others the client tells nothing.
+	wantPort func(id string) bool
 
 	mu     sync.Mutex
 	faults Faults
@@ -48,8 +50,8 @@ var (
 const eventsHeld = 1 << 16
 
 // connect makes the connection of a daemon that begins.
-func (c *cloud) connect(h *Host) *Server {
-	s := &Server{cloud: c, host: h, events: make(chan rpc.Event, eventsHeld)}
+func (c *cloud) connect(h *Host, wantPort func(string) bool) *Server {
+	s := &Server{cloud: c, host: h, wantPort: wantPort, events: make(chan rpc.Event, eventsHeld)}
 	s.events <- rpc.Subscribed{Endpoint: "sim"}
 	c.change(func() { c.servers = append(c.servers, s) })
 	return s
@@ -73,6 +75,9 @@ func (s *Server) SetFaults(f Faults) {
 }
 
 func (s *Server) deliver(e rpc.Event) {
+	if p, is := e.(rpc.PortsPushed); is && (s.wantPort == nil || !s.wantPort(p.Ports[0].ID)) {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch f := s.faults; {

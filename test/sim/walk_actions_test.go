@@ -8,12 +8,16 @@ import (
 	"neutron-ndp-proxy-agent/test/sim"
 )
 
-func walkModes() []string { return []string{sim.ModeLegacy, sim.ModeLegacy} }
+// Hosts with agent_mode dvr_snat carry routers of every kind.
+func walkModes() []string {
+	return []string{sim.ModeDVRSNAT, sim.ModeDVRSNAT, sim.ModeDVR, sim.ModeDVRNoExternal}
+}
 
-func walkKinds() []sim.Kind { return []sim.Kind{sim.Legacy, sim.HA} }
+func walkKinds() []sim.Kind { return []sim.Kind{sim.Legacy, sim.HA, sim.DVR, sim.DVR, sim.DVRHA} }
 
 func walkNetworks() []sim.InternalOptions {
-	return []sim.InternalOptions{{Scope: "a"}, {Scope: "a"}, {Scope: "b"}}
+	return []sim.InternalOptions{{Scope: "a"}, {Scope: "a"}, {Scope: "b"},
+		{Scope: "a", Distributed: true}, {Scope: "a", Distributed: true}, {Scope: "b", Distributed: true}}
 }
 
 // actions are what Neutron and operators do, and then what befalls a host.
@@ -32,11 +36,12 @@ func actions() []action {
 		{"reschedule", 4, (*walker).reschedule},
 		{"failover", 6, (*walker).failover},
 		{"change kind", 2, (*walker).changeKind},
+		{"move", 10, (*walker).move},
 	}, damages()...)
 }
 
 func (k *walker) addRouter() string {
-	if len(k.Routers) >= 3 {
+	if len(k.Routers) >= 4 {
 		return ""
 	}
 	k.disturbs = true
@@ -239,6 +244,18 @@ func (k *walker) failover() string {
 		return short(r) + " nobody"
 	}
 	return short(r) + " " + to.Name
+}
+
+// move is a live migration.
+func (k *walker) move() string {
+	fit := slices.DeleteFunc(slices.Clone(k.Instances), func(vm *sim.Instance) bool { return !vm.Network().Distributed() })
+	vm, to := pick(k.rng, fit), pick(k.rng, k.Hosts)
+	if vm.Host == to {
+		return ""
+	}
+	k.disturbs = true
+	k.Move(vm, to)
+	return vm.Addr.String() + " to " + to.String()
 }
 
 // changeKind is what an operator does with the router administratively down.

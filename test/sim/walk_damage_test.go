@@ -251,7 +251,7 @@ func (k *walker) killed() string {
 	if h.Daemon() == nil {
 		return ""
 	}
-	a := k.choose(actions()[:13])
+	a := k.choose(actions()[:14])
 	did := a.do(k)
 	pause(time.Duration(k.rng.IntN(15)) * time.Millisecond)
 	h.Kill()

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 	"neutron-ndp-proxy-agent/test/nettest"
 )
 
@@ -87,7 +88,7 @@ func (w *World) AddExternal(o ExternalOptions) *External {
 	w.t.Helper()
 	n := len(w.Externals) + 1
 	e := &External{ID: uuid(w.next()), Scope: o.Scope, n: n, bridge: fmt.Sprintf("ext%d", n), hosts: 0x10,
-		V4: netip.MustParsePrefix(fmt.Sprintf("203.0.%d.0/24", n)),
+		V4:       netip.MustParsePrefix(fmt.Sprintf("203.0.%d.0/24", n)),
 		Upstream: w.lab.Namespace(fmt.Sprintf("upstream%d", n)), Behind: w.lab.Namespace(fmt.Sprintf("behind%d", n))}
 	behind := netip.MustParsePrefix(fmt.Sprintf("2001:db8:b%d::/64", n))
 	e.BehindAddr = host(behind, 2)
@@ -157,9 +158,17 @@ func (w *World) AddInstance(in *Internal, h *Host) *Instance {
 	vm.tap = w.plug(vm.Namespace, "eth0", mac(w.next()), in.segment(h))
 	vm.Batch(fmt.Sprintf("addr add %s/64 dev eth0 nodad", vm.Addr), fmt.Sprintf("route add default via %s dev eth0", in.RouterAddr))
 	vm.UDPEcho(vm.UDP())
-	w.cloud.mu.Lock()
-	w.Instances = append(w.Instances, vm)
-	w.cloud.mu.Unlock()
+	before := map[*Router]bool{}
+	for _, r := range w.Routers {
+		before[r] = h.carries(r)
+	}
+	w.cloud.change(func() { w.Instances = append(w.Instances, vm) })
+	w.cloud.tell(nil, rpc.PortsPushed{Kind: rpc.Updated, Ports: []rpc.BoundPort{vm.object()}})
+	for _, r := range w.Routers {
+		if !before[r] && h.carries(r) {
+			w.cloud.tell([]*Host{h}, rpc.RouterAdded{IDs: []string{r.ID}})
+		}
+	}
 	w.hosts()
 	return vm
 }
