@@ -20,7 +20,7 @@ type pullArgs struct {
 	ResourceType string `json:"resource_type"`
 	// Version is what the objects are to be converted to; null for the server's
 	// own. A later one than that is refused (oslo.versionedobjects,
-	// InvalidTargetVersion).
+	// InvalidTargetVersion; Neutron 21 was seen to do both).
 	Version *string `json:"version"`
 	// Filter selects by the values of fields; a list means any of them
 	// (neutron/objects/db/api.py, _kwargs_to_filters). Never send an empty one,

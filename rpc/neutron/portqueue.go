@@ -11,7 +11,9 @@ import (
 )
 
 // releasedPortVersions are those of the releases that have NDP proxies: Zed and
-// 2023.1, 2023.2, 2024.1, 2024.2 to 2026.1, and the next.
+// 2023.1, 2023.2, 2024.1, 2024.2 to 2026.1, and the next. All of them are tried
+// at each set-up, and no more: each that does not exist is an error in the
+// broker's log, on every host of the cloud.
 var releasedPortVersions = []string{"1.7", "1.8", "1.9", "1.10", "1.11"}
 
 // portVersions remembers the versions at which servers described ports. A

@@ -37,7 +37,7 @@ func (a *awaited) note(r inventory.Router) {
 
 // next tells when the next router is due. A router without anything to publish
 // from here is not asked for; it starts anew when there is.
-func (a *awaited) next(now time.Time) (at time.Time, any bool) {
+func (a *awaited) next(now time.Time) (at time.Time, waiting bool) {
 	for id, g := range a.routers {
 		e, known := a.inventory.Router(id)
 		if !known || e.Router.Awaits == "" {
@@ -52,11 +52,11 @@ func (a *awaited) next(now time.Time) (at time.Time, any bool) {
 			g.wait = firstAwaited
 			g.at = now.Add(g.wait)
 		}
-		if !any || g.at.Before(at) {
-			at, any = g.at, true
+		if !waiting || g.at.Before(at) {
+			at, waiting = g.at, true
 		}
 	}
-	return at, any
+	return at, waiting
 }
 
 // due returns the routers to ask for now, and doubles the wait of each.
