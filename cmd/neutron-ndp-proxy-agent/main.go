@@ -70,7 +70,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	}
 	if err := cfg.Refusal(); err != nil {
 		fmt.Fprintf(stderr, "neutron-ndp-proxy-agent: %v\n", err)
-		return exitFailed
+		return exitUsage
 	}
 	log, file, err := newLogger(cfg.Log, *debug, stderr)
 	if err != nil {
