@@ -54,7 +54,7 @@ func TestCommandLine(t *testing.T) {
 		"host":             {args: []string{"--config-file", file("host.ini", "[DEFAULT]\nhost = my host\ntransport_url = rabbit://u:p@127.0.0.1:1/\n")}, code: exitUsage, stderr: "host.ini:2: [DEFAULT] host"},
 		"log file":         {args: []string{"--config-file", file("log.ini", "[DEFAULT]\nlog_file = /nonexistent/dir/x.log\n[ndp_proxy]\nsource = file\nsource_file = /dev/null\n")}, code: exitFailed, stderr: "/nonexistent/dir/x.log"},
 		"extension": {args: []string{"--config-file", file("ext.ini", "[DEFAULT]\nhost = h\ntransport_url = rabbit://u:p@127.0.0.1:1/\n[agent]\nextensions = fip_qos, ndp_proxy\n")},
-			code: exitFailed, stderr: "ext.ini:5: [agent] extensions: names ndp_proxy"},
+			code: exitUsage, stderr: "ext.ini:5: [agent] extensions: names ndp_proxy"},
 		"agent mode":        {args: []string{"--config-file", file("mode.ini", "[DEFAULT]\nhost = h\nagent_mode = drv\ntransport_url = rabbit://u:p@127.0.0.1:1/\n")}, code: exitUsage, stderr: "mode.ini:3: [DEFAULT] agent_mode"},
 		"empty source file": {args: []string{"--config-file", file("src.ini", "[ndp_proxy]\nsource = file\nsource_file = "+file("src.yaml", "")+"\n")}, code: exitFailed, stderr: "src.yaml"},
 	} {
