@@ -17,7 +17,7 @@ const delayStep = 10 * time.Millisecond
 // Diff returns what has to be written so that the namespace looks as wanted.
 // It is pure, and empty when nothing has to be written, so that applying twice
 // writes nothing. What is ours and not wanted goes: entries with our mark on
-// any device, proxy_ndp and a changed proxy_delay on devices that our table
+// any device, routes and rules with it in any table, proxy_ndp and a changed proxy_delay on devices that our table
 // names, and with the last device the table.
 func Diff(want State, have Observation) Changes {
 	want, failures := valid(want)

@@ -8,12 +8,12 @@ import (
 )
 
 // unroutable takes the addresses from the devices whose host route cannot be
-// made, because its device does not exist: nothing is answered for that has no
-// way on.
+// made, because its device does not exist or has no IPv6 side: nothing is
+// answered for that has no way on.
 func (d *differ) unroutable() {
 	var gone []netip.Addr
 	for _, r := range d.want.Routes {
-		if _, exists := d.have.Interface(r.Device); !exists {
+		if i, exists := d.have.Interface(r.Device); !exists || !i.IPv6 {
 			err := fmt.Errorf("%s: %w", r.Device, ErrDeviceGone)
 			d.changes.Failures = append(d.changes.Failures, routeFailure(r, opRouteSet, err))
 			if r.Host() {
@@ -59,7 +59,7 @@ func (d *differ) routes() {
 	c := &d.changes.Routes
 	for _, r := range d.want.Routes {
 		i, exists := d.have.Interface(r.Device)
-		if !exists {
+		if !exists || !i.IPv6 {
 			continue
 		}
 		found := at[r.place()]

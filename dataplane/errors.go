@@ -110,9 +110,11 @@ func Classify(err error) Class {
 
 // Failure is one thing of an Apply that was not done, while the rest was.
 type Failure struct {
-	// Device is empty for what concerns the namespace as a whole (the filter).
+	// Device is empty for what concerns the namespace as a whole: the filter,
+	// rules, and routes, of which Err names the device.
 	Device string
-	// Addr is the zero Addr for what concerns the whole device.
+	// Addr is the zero Addr for what concerns the whole device, or namespace. Of
+	// a failed host route it is the destination, which is not answered for.
 	Addr netip.Addr
 	// Op is what was tried, as [Changes.String] writes it.
 	Op  string

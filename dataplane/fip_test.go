@@ -260,6 +260,16 @@ func TestDistributedIsHealed(t *testing.T) {
 			p.fip.Sysctl("net/ipv6/conf/fpr-1/disable_ipv6", "0")
 			p.router.IP("-6", "route", "replace", "default", "via", p.fip.LinkLocal("fpr-1").String(), "dev", "rfp-1")
 		}, ""},
+		{"MTU too small", func() {
+			p.fip.IP("link", "set", "fpr-1", "mtu", "1000")
+			res := apply(t, d, p.state(), dataplane.Quick)
+			if len(res.Failures) != 1 || res.Failures[0].Addr != p.instanceAddr || res.Failures[0].Class() != dataplane.ClassGone {
+				t.Errorf("without IPv6: %v", res.Failures)
+			}
+			p.upstream.Unreachable(p.instanceAddr)
+			p.fip.IP("link", "set", "fpr-1", "mtu", "1500")
+			p.router.IP("-6", "route", "replace", "default", "via", p.fip.LinkLocal("fpr-1").String(), "dev", "rfp-1")
+		}, ""},
 		{"pair made again", func() {
 			p.fip.IP("link", "del", "fpr-1")
 			p.pair()

@@ -66,7 +66,8 @@ func decode(b []byte) ([]Route, error) {
 }
 
 // decodeHops reads RTA_MULTIPATH: struct rtnexthop (length, flags, weight,
-// index), each with attributes of its own.
+// index), each with attributes of its own. All of them show the protocol of the
+// first, whoever appended the others; deleting goes by the true one.
 func decodeHops(r Route, b []byte) ([]Route, error) {
 	var out []Route
 	for len(b) > 0 {

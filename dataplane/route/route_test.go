@@ -179,6 +179,25 @@ func TestReplacesWhatIsInItsPlace(t *testing.T) {
 			t.Errorf("%s: deleted: %v", name, err)
 		}
 	}
+	// Of a route that somebody appended to ours, the dump says that it is ours;
+	// deleting what the dump says takes ours alone.
+	n.IP(append([]string{"-6", "route", "append"}, strings.Fields(hop("fe80::1", "two"))...)...)
+	if err := route.Set(t.Context(), c, ours); err != nil {
+		t.Fatal(err)
+	}
+	n.IP(append([]string{"-6", "route", "append"}, strings.Fields(hop("fe80::1", "two"))...)...)
+	for _, r := range to(t, c, ours.Dst) {
+		if r.Protocol != mark {
+			t.Errorf("shown as of protocol %d", r.Protocol)
+		}
+		if err := route.Delete(t.Context(), c, r); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := to(t, c, ours.Dst); len(got) != 1 || got[0].Protocol != route.Static || got[0].Via != addr("fe80::1") {
+		t.Errorf("left %+v", got)
+	}
+	n.IP("-6", "route", "del", dst)
 	// Another metric is another place.
 	n.IP("-6", "route", "add", dst, "via", "fe80::1", "dev", "two", "metric", "7", "proto", "static")
 	if err := route.Set(t.Context(), c, ours); err != nil || len(to(t, c, ours.Dst)) != 2 {
