@@ -89,6 +89,13 @@ func TestExclusive(t *testing.T) {
 		}
 		converge(t, d, nothing())
 		routedThere(t, w, nothing(), besides...)
+		// What is taken over is not removed, also if it is there from the start.
+		w.setEntry(dev, host(1), 0, false)
+		w.addRoute(inner, static(host(1).String()+"/128", "fe80::7"))
+		if res := converge(t, d, want); len(res.Removed)+len(res.RemovedRoutes) != 0 {
+			t.Errorf("%+v", res)
+		}
+		routedThere(t, w, want, besides...)
 	})
 }
 
