@@ -83,6 +83,8 @@ func (a *l3agent) remove(name string) {
 	for dev, d := range s.devices {
 		if d.port != "" {
 			a.h.w.fabric.Batch("link del " + d.port)
+		} else {
+			s.ns.Batch("link del " + dev) // both ends, now
 		}
 		a.forgetDevice(name, dev)
 	}

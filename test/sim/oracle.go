@@ -74,12 +74,12 @@ func (w *World) published(r *Router, here func(*Instance) bool) []string {
 	return slices.Compact(out)
 }
 
+// guarded are all internal subnets, whatever their scope: a change of it leaves
+// no moment without.
 func (r *Router) guarded() []string {
 	var out []string
 	for _, i := range r.Interfaces {
-		if i.Net.Scope == r.Gateway.Net.Scope {
-			out = append(out, i.Net.Prefix.String())
-		}
+		out = append(out, i.Net.Prefix.String())
 	}
 	slices.Sort(out)
 	return out
