@@ -16,19 +16,28 @@ const (
 	offType     = 4
 	offFlags    = 6
 	offProtocol = 16 + 5
+	offRoute    = 16 + 7 // rtm_type
 
-	ruleHeaderLen = 12 // struct fib_rule_hdr
+	routeHeaderLen = 12 // struct rtmsg
+	ruleHeaderLen  = 12 // struct fib_rule_hdr
 )
 
 // quiet lets the kernel drop the news of routes that concern nobody here, so
 // that a table full of them, written by us or by a routing daemon, wakes no one
-// and fills no buffer. What passes: a route of ours that is deleted, and a
-// route of somebody else that took the place of another or a share of it.
+// and fills no buffer. What passes: a route of ours that is deleted, a route of
+// somebody else that took the place of another or a share of it, and the
+// kernel's own multicast route of a device, for which see [ipv6Switched].
 func quiet(protocol uint8) ([]bpf.RawInstruction, error) {
 	return bpf.Assemble([]bpf.Instruction{
 		bpf.LoadAbsolute{Off: offType, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: asLoaded(unix.RTM_DELROUTE), SkipTrue: 5},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: asLoaded(unix.RTM_NEWROUTE), SkipTrue: 6},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: asLoaded(unix.RTM_DELROUTE), SkipTrue: 1},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: asLoaded(unix.RTM_NEWROUTE), SkipTrue: 12},
+		bpf.LoadAbsolute{Off: offRoute, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.RTN_MULTICAST, SkipTrue: 2},
+		bpf.LoadAbsolute{Off: offProtocol, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.RTPROT_KERNEL, SkipTrue: 8},
+		bpf.LoadAbsolute{Off: offType, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: asLoaded(unix.RTM_DELROUTE), SkipTrue: 4},
 		bpf.LoadAbsolute{Off: offProtocol, Size: 1},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(protocol), SkipTrue: 5},
 		bpf.LoadAbsolute{Off: offFlags, Size: 2},
@@ -54,6 +63,9 @@ func cause(m netlink.Message, protocol uint8) string {
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 		return CauseAddress
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		if ipv6Switched(m.Data) {
+			return CauseIPv6
+		}
 		return CauseRoute
 	case unix.RTM_DELRULE:
 		if ruleProtocol(m.Data) != protocol {
@@ -64,6 +76,16 @@ func cause(m netlink.Message, protocol uint8) string {
 		return ""
 	}
 	return CauseSetting
+}
+
+// ipv6Switched recognizes the route that the kernel gives every device for as
+// long as IPv6 runs on it, `multicast ff00::/8 dev DEVICE table local proto
+// kernel` (addrconf_add_mroute in net/ipv6/addrconf.c). Where a device has no
+// address, as on a backup, nothing else tells that net.ipv6.conf.*.disable_ipv6
+// was written, which drops all proxy neighbours: there is no message of links,
+// of addresses, or of settings (inet6_netconf has no such attribute).
+func ipv6Switched(b []byte) bool {
+	return len(b) >= routeHeaderLen && b[5] == unix.RTPROT_KERNEL && b[7] == unix.RTN_MULTICAST
 }
 
 // ruleProtocol is 0 for a rule that does not say whose it is.

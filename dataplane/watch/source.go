@@ -49,18 +49,18 @@ func join(nl *netlink.Conn, receiveBuffer int, protocol uint8) error {
 	if err := nl.SetReadBuffer(receiveBuffer); err != nil {
 		return err
 	}
-	groups := []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_NETCONF}
-	if protocol != 0 {
-		program, err := quiet(protocol)
-		if err != nil {
-			return err
-		}
-		if err := nl.SetBPF(program); err != nil {
-			return err
-		}
-		groups = append(groups, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV6_RULE)
+	program, err := quiet(protocol)
+	if err != nil {
+		return err
 	}
-	for _, group := range groups {
+	// Before the groups: nothing gets past it.
+	if err := nl.SetBPF(program); err != nil {
+		return err
+	}
+	for _, group := range []uint32{
+		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_NETCONF,
+		unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV6_RULE,
+	} {
 		if err := nl.JoinGroup(group); err != nil {
 			return err
 		}

@@ -26,6 +26,7 @@ const (
 	CauseLink     = "link changed"
 	CauseAddress  = "address changed"
 	CauseSetting  = "setting changed"
+	CauseIPv6     = "IPv6 switched on or off"
 	CauseRoute    = "route changed"
 	CauseRule     = "rule changed"
 	CauseLost     = "events were lost"
@@ -50,7 +51,7 @@ type Options struct {
 	// The kernel charges only what is queued in it.
 	ReceiveBuffer int
 	// Protocol of the routes and rules that are ours: an event follows when one
-	// is deleted, or another takes a route's place. 0: none.
+	// is deleted, or another takes a route's place. 0: no one's.
 	Protocol uint8
 }
 
