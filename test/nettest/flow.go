@@ -38,8 +38,8 @@ func (n *Namespace) UDPEcho(at netip.AddrPort) {
 // Flow is what became of a stream of datagrams.
 type Flow struct {
 	Sent, Received int
-	// Worst is the longest time to an answer.
-	Worst time.Duration
+	// Worst is the longest time to an answer, Gap the longest between two.
+	Worst, Gap time.Duration
 }
 
 // UDPFlow sends datagrams to an echoing address until the context ends, and
@@ -54,6 +54,7 @@ func (n *Namespace) UDPFlow(ctx context.Context, to netip.AddrPort, interval tim
 	})
 	var f Flow
 	var received atomic.Int64
+	var last time.Time
 	start := time.Now()
 	done := make(chan struct{})
 	go func() {
@@ -67,7 +68,10 @@ func (n *Namespace) UDPFlow(ctx context.Context, to netip.AddrPort, interval tim
 			if err != nil || size != 8 {
 				continue // an ICMPv6 error for an earlier datagram
 			}
-			received.Add(1)
+			if received.Add(1) > 1 {
+				f.Gap = max(f.Gap, time.Since(last))
+			}
+			last = time.Now()
 			sent := time.Duration(binary.BigEndian.Uint64(buffer))
 			f.Worst = max(f.Worst, time.Since(start)-sent)
 		}

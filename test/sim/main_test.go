@@ -1,11 +1,15 @@
 package sim_test
 
 import (
+	"bytes"
 	"context"
+	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/mdlayher/ndp"
 	"go.uber.org/goleak"
 
 	"neutron-ndp-proxy-agent/test/nettest"
@@ -111,4 +115,12 @@ func dump(t *testing.T, h *sim.Host, ns string) *sim.Dump {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// sameTarget reports whether an answer names a link-layer address.
+func sameTarget(a nettest.Answer, mac net.HardwareAddr) bool {
+	return slices.ContainsFunc(a.Advertisement.Options, func(o ndp.Option) bool {
+		ll, is := o.(*ndp.LinkLayerAddress)
+		return is && ll.Direction == ndp.Target && bytes.Equal(ll.Addr, mac)
+	})
 }

@@ -10,10 +10,11 @@ import (
 // expectation is what the model says that a namespace must hold of ours.
 type expectation struct {
 	devices map[string]*expectedDevice
-	// ways are by published address; nil: no address needs one here.
-	ways map[netip.Addr]*way
-	// back is the next hop of what instances send, by fpr- device.
-	back map[string]back
+	// routes and rules, as [Dump.OurRoutes] and [Dump.OurRules] show them.
+	routes, rules []string
+	// anyRules: with its device down the way back has no route, and its rules
+	// lead nowhere whether they are there or not.
+	anyRules bool
 }
 
 type expectedDevice struct {
@@ -21,21 +22,12 @@ type expectedDevice struct {
 	published, guarded []string
 }
 
-// way leads to an address in the router's own namespace.
-type way struct {
-	fpr, rfp, peer string // devices, and the namespace of the latter
-	router         *Router
-}
-
-type back struct {
-	fg      string
-	gateway netip.Addr
-}
-
 // expect computes what a namespace of a host must hold. It is written from
-// what Neutron's list of NDP proxies means, not from the planner.
-func (w *World) expect(h *Host, ns string) expectation {
-	e := expectation{devices: map[string]*expectedDevice{}, ways: map[netip.Addr]*way{}, back: map[string]back{}}
+// what Neutron's list of NDP proxies means, not from the planner. What the
+// kernel has counts only for devices and their addresses: dumps are of all
+// namespaces of the host.
+func (w *World) expect(h *Host, ns string, dumps map[string]*Dump) *expectation {
+	e := &expectation{devices: map[string]*expectedDevice{}}
 	for _, r := range w.Routers {
 		if !r.Up || !r.Enabled || r.Gateway == nil || !h.carries(r) {
 			continue
@@ -50,7 +42,7 @@ func (w *World) expect(h *Host, ns string) expectation {
 				return vm != nil && vm.Host != h && vm.Host.Mode == ModeDVRNoExternal
 			})
 		case ns == r.Gateway.Net.fip() && (h.Mode == ModeDVR || h.Mode == ModeDVRSNAT):
-			e.sharedDevice(w, r, h)
+			e.sharedDevice(w, r, h, dumps)
 		}
 	}
 	return e
@@ -85,38 +77,57 @@ func (r *Router) guarded() []string {
 	return out
 }
 
-func (e expectation) gatewayDevice(w *World, r *Router, here func(*Instance) bool) {
+func (e *expectation) gatewayDevice(w *World, r *Router, here func(*Instance) bool) {
 	e.devices[r.Gateway.qg()] = &expectedDevice{gateway: []netip.Addr{r.Gateway.Addr},
 		published: w.published(r, here), guarded: r.guarded()}
 }
 
-func (e expectation) sharedDevice(w *World, r *Router, h *Host) {
+// sharedDevice adds one router's part of a fip- namespace: nothing while there
+// is no way from there to its instances.
+func (e *expectation) sharedDevice(w *World, r *Router, h *Host, dumps map[string]*Dump) {
 	published := w.published(r, func(vm *Instance) bool { return vm != nil && vm.Host == h })
-	fg := r.agentPorts[h.Name+r.Gateway.Net.ID]
-	if len(published) == 0 || fg == nil {
+	g := r.agentPorts[h.Name+r.Gateway.Net.ID]
+	if len(published) == 0 || g == nil {
 		return
 	}
-	d := e.devices[fg.fg()]
+	here, inner := dumps[r.Gateway.Net.fip()], dumps[r.qrouter()]
+	if inner == nil || !here.Devices[r.fpr()].usable() || inner.Devices[r.rfp()] == nil {
+		return
+	}
+	next := inner.Devices[r.rfp()].LinkLocal()
+	if !next.IsValid() {
+		return
+	}
+	d := e.devices[g.fg()]
 	if d == nil {
-		d = &expectedDevice{gateway: []netip.Addr{fg.Addr}}
-		e.devices[fg.fg()] = d
+		d = &expectedDevice{gateway: []netip.Addr{g.Addr}}
+		e.devices[g.fg()] = d
 	}
 	d.published = append(d.published, published...)
 	d.guarded = append(d.guarded, r.guarded()...)
 	slices.Sort(d.published)
 	slices.Sort(d.guarded)
-	d.guarded = slices.Compact(d.guarded)
 	for _, a := range published {
-		e.ways[netip.MustParseAddr(a)] = &way{fpr: r.fpr(), rfp: r.rfp(), peer: r.qrouter(), router: r}
+		e.routes = append(e.routes, fmt.Sprintf("%s via %s dev %s table 254", a, next, r.fpr()))
 	}
-	e.back[r.fpr()] = back{fg: fg.fg(), gateway: fg.Net.Gateway}
+	if g.Net.Gateway.IsValid() && here.Devices[g.fg()].usable() {
+		e.routes = append(e.routes, fmt.Sprintf("default via %s dev %s table 110", g.Net.Gateway, g.fg()))
+		e.rules = append(e.rules, "32800 iif "+r.fpr()+" table 110", "32800 iif lo table 110")
+	} else if g.Net.Gateway.IsValid() {
+		e.anyRules = true
+	}
 }
 
-// differences between what must be and what is. peers are dumps of the other
-// namespaces of the host.
-func (e expectation) differences(ns string, d *Dump, peers map[string]*Dump) []string {
+// usable devices are up and have IPv6; there may be none.
+func (d *DeviceDump) usable() bool { return d != nil && d.Up() && d.IPv6 }
+
+// differences between what must be and what is.
+func (e *expectation) differences(ns string, d *Dump) []string {
 	c := &comparison{e: e, d: d}
-	c.ways(peers)
+	c.same("our routes", sorted(e.routes), d.OurRoutes())
+	if !e.anyRules {
+		c.same("our rules", sorted(e.rules), d.OurRules())
+	}
 	c.devices()
 	c.filter()
 	for i := range c.out {
@@ -126,11 +137,9 @@ func (e expectation) differences(ns string, d *Dump, peers map[string]*Dump) []s
 }
 
 type comparison struct {
-	e   expectation
+	e   *expectation
 	d   *Dump
 	out []string
-	// waiting addresses have no way yet, so they must not be answered for.
-	waiting map[string]bool
 }
 
 func (c *comparison) say(format string, args ...any) {
@@ -162,12 +171,10 @@ func (c *comparison) devices() {
 			}
 			continue
 		}
-		published := c.usable(want.published)
-		slices.Sort(marked)
-		if !dev.Up() || !dev.IPv6 {
+		if !dev.usable() {
 			// The kernel dropped them, and they may have come back since.
 			for _, a := range marked {
-				if !slices.Contains(published, a) {
+				if !slices.Contains(want.published, a) {
 					c.say("entry %s on %s, which is down", a, name)
 				}
 			}
@@ -176,7 +183,7 @@ func (c *comparison) devices() {
 			}
 			continue
 		}
-		c.same("our entries on "+name, published, marked)
+		c.same("our entries on "+name, want.published, marked)
 		answer := "0"
 		if slices.ContainsFunc(want.gateway, dev.Holds) {
 			answer = "1"
@@ -190,11 +197,6 @@ func (c *comparison) devices() {
 	}
 }
 
-// usable are the addresses that have their way.
-func (c *comparison) usable(published []string) []string {
-	return slices.DeleteFunc(slices.Clone(published), func(a string) bool { return c.waiting[a] })
-}
-
 func (c *comparison) filter() {
 	if wanted := len(c.e.devices) > 0; wanted != c.d.Present {
 		c.say("our table present: %v, want %v", c.d.Present, wanted)
@@ -202,12 +204,8 @@ func (c *comparison) filter() {
 	}
 	sets, comments := map[string]bool{"record": true}, 0
 	for name, want := range c.e.devices {
-		published := c.usable(want.published)
-		if c.d.Devices[name] == nil {
-			published = want.published
-		}
 		sets["published-"+name], sets["guarded-"+name] = true, true
-		c.same("set of what "+name+" lets in", published, c.d.Sets["published-"+name])
+		c.same("set of what "+name+" lets in", want.published, c.d.Sets["published-"+name])
 		c.same("set of what "+name+" guards", want.guarded, c.d.Sets["guarded-"+name])
 		comments++
 		for _, kind := range []string{"131", "143"} {
@@ -241,29 +239,6 @@ func (c *comparison) filter() {
 			c.say("set %s is in our table", name)
 		}
 	}
-}
-
-// ways compares routes and rules with our protocol.
-func (c *comparison) ways(peers map[string]*Dump) {
-	c.waiting = map[string]bool{}
-	var routes, rules []string
-	for a, w := range c.e.ways {
-		var next netip.Addr
-		if peer := peers[w.peer]; peer != nil && peer.Devices[w.rfp] != nil && peer.Devices[w.rfp].Up() {
-			next = peer.Devices[w.rfp].LinkLocal()
-		}
-		if fpr := c.d.Devices[w.fpr]; fpr == nil || !fpr.Up() || !next.IsValid() {
-			c.waiting[a.String()] = true
-			continue
-		}
-		routes = append(routes, fmt.Sprintf("%s via %s dev %s table 254", a, next, w.fpr))
-		if b := c.e.back[w.fpr]; b.gateway.IsValid() && c.d.Devices[b.fg] != nil {
-			routes = append(routes, fmt.Sprintf("default via %s dev %s table 110", b.gateway, b.fg))
-			rules = append(rules, "32800 iif "+w.fpr+" table 110", "32800 iif lo table 110")
-		}
-	}
-	c.same("our routes", sorted(routes), c.d.OurRoutes())
-	c.same("our rules", sorted(rules), c.d.OurRules())
 }
 
 // OurRoutes are those with our protocol.

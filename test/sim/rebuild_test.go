@@ -14,6 +14,7 @@ import (
 func TestRebuild(t *testing.T) {
 	legacy := []string{sim.ModeLegacy}
 	two := []string{sim.ModeLegacy, sim.ModeLegacy}
+	dvr := []string{sim.ModeDVRSNAT, sim.ModeDVR}
 	for _, c := range []struct {
 		name  string
 		kind  sim.Kind
@@ -39,6 +40,26 @@ func TestRebuild(t *testing.T) {
 		{"IPv6 disabled and enabled on a backup", sim.HA, two, ipv6ToggledOnBackup},
 		{"external network without an IPv6 subnet", sim.Legacy, legacy, withoutIPv6Subnet},
 		{"failover and back", sim.HA, two, failover},
+		{"distributed: gateway changed to another network", sim.DVR, dvr, gatewayChanged},
+		{"distributed: gateway changed to another address scope", sim.DVR, dvr, gatewayToAnotherScope},
+		{"distributed: gateway removed", sim.DVR, dvr, gatewayRemoved},
+		{"distributed: internal subnet added and removed", sim.DVR, dvr, subnetAddedAndRemoved},
+		{"distributed: subnet of another address scope", sim.DVR, dvr, subnetOfAnotherScope},
+		{"distributed: router deleted", sim.DVR, dvr, deleted},
+		{"distributed: router disabled and enabled", sim.DVR, dvr, disabledAndEnabled},
+		{"distributed: namespace deleted and made again", sim.DVR, dvr, namespaceAgain},
+		{"distributed: the router's namespace deleted and made again", sim.DVR, dvr, innerNamespaceAgain},
+		{"distributed: device deleted and made again", sim.DVR, dvr, deviceAgain},
+		{"distributed: pair of devices deleted and made again", sim.DVR, dvr, pairAgain},
+		{"distributed: device renamed", sim.DVR, dvr, renamed},
+		{"distributed: link-layer address changed", sim.DVR, dvr, macChanged},
+		{"distributed: link down and up", sim.DVR, dvr, linkDownAndUp},
+		{"distributed: IPv6 disabled and enabled", sim.DVR, dvr, ipv6Toggled},
+		{"distributed: the last port leaves and comes back", sim.DVR, []string{sim.ModeDVR, sim.ModeDVR}, lastPortLeaves},
+		{"distributed: two routers in one namespace", sim.DVR, dvr, sharedNamespace},
+		{"distributed: agent mode changed", sim.DVR, dvr, modeChanged},
+		{"distributed: centre rescheduled and back", sim.DVR, []string{sim.ModeDVRSNAT, sim.ModeDVRSNAT, sim.ModeDVRNoExternal}, centreRescheduled},
+		{"distributed: centre fails over and back", sim.DVRHA, []string{sim.ModeDVRSNAT, sim.ModeDVRSNAT, sim.ModeDVRNoExternal}, centreFailsOver},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -69,9 +90,9 @@ func (s *stage) nothingLeft(t *testing.T) {
 
 func gatewayChanged(t *testing.T, s *stage) {
 	other := s.AddExternal(sim.ExternalOptions{Scope: scope})
-	before := s.r.Gateway.QG()
+	_, before := s.outside()
 	s.SetGateway(s.r, other)
-	if s.r.Gateway.QG() == before {
+	if _, now := s.outside(); now == before {
 		t.Fatal("the device is the same")
 	}
 	s.works(t, other, s.vm)
@@ -88,7 +109,7 @@ func gatewayToAnotherScope(t *testing.T, s *stage) {
 	s.works(t, other)
 	unreachable(t, other, s.vm)
 	unreachable(t, s.ext, s.vm)
-	in := s.AddInternal(sim.InternalOptions{Scope: "another"})
+	in := s.AddInternal(sim.InternalOptions{Scope: "another", Distributed: s.r.Kind.Distributed()})
 	s.Attach(s.r, in)
 	vm := s.AddInstance(in, s.h)
 	s.Publish(s.r, vm)
@@ -111,7 +132,7 @@ func gatewayRemoved(t *testing.T, s *stage) {
 }
 
 func subnetAddedAndRemoved(t *testing.T, s *stage) {
-	in := s.AddInternal(sim.InternalOptions{Scope: scope})
+	in := s.AddInternal(sim.InternalOptions{Scope: scope, Distributed: s.r.Kind.Distributed()})
 	s.Attach(s.r, in)
 	vm, hidden := s.AddInstance(in, s.h), s.AddInstance(in, s.h)
 	s.works(t, s.ext, s.vm)
@@ -124,7 +145,7 @@ func subnetAddedAndRemoved(t *testing.T, s *stage) {
 }
 
 func subnetOfAnotherScope(t *testing.T, s *stage) {
-	in := s.AddInternal(sim.InternalOptions{Scope: "another"})
+	in := s.AddInternal(sim.InternalOptions{Scope: "another", Distributed: s.r.Kind.Distributed()})
 	s.Attach(s.r, in)
 	vm := s.AddInstance(in, s.h)
 	s.Publish(s.r, vm)
@@ -150,7 +171,7 @@ func deleted(t *testing.T, s *stage) {
 	s.DeleteRouter(s.r)
 	s.works(t, s.ext)
 	unreachable(t, s.ext, s.vm)
-	s.r = s.AddRouter(sim.Legacy, s.h)
+	s.r = s.AddRouter(s.r.Kind, s.h)
 	s.SetGateway(s.r, s.ext)
 	s.Attach(s.r, s.in)
 	s.works(t, s.ext)
@@ -191,14 +212,23 @@ func turnedHA(t *testing.T, s *stage) {
 }
 
 func namespaceAgain(t *testing.T, s *stage) {
+	ns, _ := s.outside()
+	s.again(t, func() { s.h.DeleteNamespace(ns) })
+}
+
+// again deletes something and lets the L3 agent make it again, with and without
+// a while in between.
+func (s *stage) again(t *testing.T, remove func()) {
+	t.Helper()
 	for range 3 {
-		s.h.DeleteNamespace(s.r.QRouter())
+		remove()
+		s.SettleWithin(t, sim.Within)
 		nettest.Eventually(t, sim.Within, "the loss is noticed", func() bool { return s.h.Daemon().Totals().Pending == 1 })
 		unreachable(t, s.ext, s.vm)
 		s.h.Rebuild()
 		s.works(t, s.ext, s.vm)
 		// And at once, so that nobody sees that it was away.
-		s.h.DeleteNamespace(s.r.QRouter())
+		remove()
 		s.h.Rebuild()
 		s.works(t, s.ext, s.vm)
 	}
@@ -206,35 +236,27 @@ func namespaceAgain(t *testing.T, s *stage) {
 }
 
 func deviceAgain(t *testing.T, s *stage) {
-	for range 3 {
-		s.h.DeleteDevice(s.r.QRouter(), s.r.Gateway.QG())
-		s.SettleWithin(t, sim.Within)
-		unreachable(t, s.ext, s.vm)
-		s.h.Rebuild()
-		s.works(t, s.ext, s.vm)
-		s.h.DeleteDevice(s.r.QRouter(), s.r.Gateway.QG())
-		s.h.Rebuild()
-		s.works(t, s.ext, s.vm)
-	}
-	unreachable(t, s.ext, s.hidden)
+	s.again(t, func() { s.h.DeleteDevice(s.outside()) })
 }
 
 func renamed(t *testing.T, s *stage) {
-	ns, qg := s.h.Namespace(s.r.QRouter()), s.r.Gateway.QG()
-	ns.Batch("link set "+qg+" down", "link set "+qg+" name away0", "link set away0 up")
+	name, dev := s.outside()
+	ns := s.h.Namespace(name)
+	ns.Batch("link set "+dev+" down", "link set "+dev+" name away0", "link set away0 up")
 	s.SettleWithin(t, sim.Within) // nothing of ours on away0
 	unreachable(t, s.ext, s.vm)
-	ns.Batch("link set away0 down", "link set away0 name "+qg, "link set "+qg+" up")
-	s.h.Refresh(s.r.QRouter())
+	ns.Batch("link set away0 down", "link set away0 name "+dev, "link set "+dev+" up")
+	s.h.Refresh(name)
 	s.works(t, s.ext, s.vm)
 	unreachable(t, s.ext, s.hidden)
 }
 
 func macChanged(t *testing.T, s *stage) {
-	ns, qg := s.h.Namespace(s.r.QRouter()), s.r.Gateway.QG()
+	name, dev := s.outside()
+	ns := s.h.Namespace(name)
 	for _, mac := range []string{"fa:16:3e:ff:00:01", "fa:16:3e:ff:00:02"} {
 		s.ext.Upstream.Reaches(s.vm.Addr, time.Second) // it has an entry to be changed
-		ns.Batch("link set " + qg + " address " + mac)
+		ns.Batch("link set " + dev + " address " + mac)
 		nettest.Eventually(t, 2*time.Second, "the upstream's neighbour cache follows", func() bool {
 			return s.ext.Upstream.Neighbour("eth0", s.vm.Addr).MAC.String() == mac
 		})
@@ -244,18 +266,19 @@ func macChanged(t *testing.T, s *stage) {
 }
 
 func linkDownAndUp(t *testing.T, s *stage) {
-	ns, qg := s.h.Namespace(s.r.QRouter()), s.r.Gateway.QG()
-	ns.Batch("link set " + qg + " down")
+	name, dev := s.outside()
+	ns := s.h.Namespace(name)
+	ns.Batch("link set " + dev + " down")
 	s.SettleWithin(t, sim.Within)
 	unreachable(t, s.ext, s.vm)
-	ns.Batch("link set " + qg + " up")
-	s.h.Refresh(s.r.QRouter())
+	ns.Batch("link set " + dev + " up")
+	s.h.Refresh(name)
 	s.works(t, s.ext, s.vm)
 	// At once, and only the carrier.
-	ns.Batch("link set "+qg+" down", "link set "+qg+" up")
-	s.h.Refresh(s.r.QRouter())
+	ns.Batch("link set "+dev+" down", "link set "+dev+" up")
+	s.h.Refresh(name)
 	s.works(t, s.ext, s.vm)
-	port := s.h.Port(s.r.QRouter(), qg)
+	port := s.h.Port(name, dev)
 	s.Fabric().Batch("link set " + port + " down")
 	time.Sleep(300 * time.Millisecond)
 	s.Fabric().Batch("link set " + port + " up")
@@ -264,16 +287,17 @@ func linkDownAndUp(t *testing.T, s *stage) {
 }
 
 func ipv6Toggled(t *testing.T, s *stage) {
-	ns, key := s.h.Namespace(s.r.QRouter()), "net/ipv6/conf/"+s.r.Gateway.QG()+"/disable_ipv6"
+	name, dev := s.outside()
+	ns, key := s.h.Namespace(name), "net/ipv6/conf/"+dev+"/disable_ipv6"
 	ns.Sysctl(key, "1")
 	s.SettleWithin(t, sim.Within)
 	unreachable(t, s.ext, s.vm)
 	ns.Sysctl(key, "0")
-	s.h.Refresh(s.r.QRouter())
+	s.h.Refresh(name)
 	s.works(t, s.ext, s.vm)
 	ns.Sysctl(key, "1")
 	ns.Sysctl(key, "0")
-	s.h.Refresh(s.r.QRouter())
+	s.h.Refresh(name)
 	s.works(t, s.ext, s.vm)
 	unreachable(t, s.ext, s.hidden)
 }

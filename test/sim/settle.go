@@ -2,6 +2,7 @@ package sim
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -31,7 +32,8 @@ func (w *World) Settle() {
 func (w *World) SettleWithin(t testing.TB, within time.Duration) {
 	t.Helper()
 	if left := w.Differences(within); len(left) > 0 {
-		t.Fatalf("not settled within %s:\n%s", within, strings.Join(left, "\n"))
+		t.Fatalf("not settled within %s:\n%s\nlast words of the daemons at %s:\n%s", within, strings.Join(left, "\n"),
+			time.Now().Format("05.000"), w.LastWords())
 	}
 }
 
@@ -71,7 +73,7 @@ func (w *World) differences() (out []string) {
 			w.Last[h.Name+"/"+name] = d
 		}
 		for _, name := range sortedKeys(dumps) {
-			for _, line := range w.expect(h, name).differences(name, dumps[name], dumps) {
+			for _, line := range w.expect(h, name, dumps).differences(name, dumps[name]) {
 				out = append(out, h.Name+": "+line)
 			}
 		}
@@ -91,4 +93,20 @@ func (w *World) Dumps(h *Host) map[string]*Dump {
 		out[name] = d
 	}
 	return out
+}
+
+// LastWords are the last lines of each daemon's log.
+func (w *World) LastWords() string {
+	var said strings.Builder
+	for _, h := range w.Hosts {
+		if h.daemon == nil {
+			fmt.Fprintf(&said, "%s: no daemon\n", h.Name)
+			continue
+		}
+		all := h.daemon.Logs.All()
+		for _, e := range all[max(0, len(all)-12):] {
+			fmt.Fprintf(&said, "%s: %s %s %v\n", h.Name, e.Time.Format("05.000"), e.Message, e.ContextMap())
+		}
+	}
+	return said.String()
 }

@@ -210,20 +210,8 @@ func (k *walker) audit() {
 
 func (k *walker) fail(format string, args ...any) {
 	k.t.Helper()
-	var said strings.Builder
-	for _, h := range k.Hosts {
-		d := h.Daemon()
-		if d == nil {
-			fmt.Fprintf(&said, "%s: no daemon\n", h.Name)
-			continue
-		}
-		all := d.Logs.All()
-		for _, e := range all[max(0, len(all)-12):] {
-			fmt.Fprintf(&said, "%s: %s %s %v\n", h.Name, e.Time.Format("05.000"), e.Message, e.ContextMap())
-		}
-	}
 	k.t.Fatalf("seed %d, step %d: %s\nlast steps:\n%s\nlast words of the daemons at %s:\n%s", k.seed, k.step, fmt.Sprintf(format, args...),
-		strings.Join(k.log[max(0, len(k.log)-15):], "\n"), time.Now().Format("05.000"), said.String())
+		strings.Join(k.log[max(0, len(k.log)-15):], "\n"), time.Now().Format("05.000"), k.LastWords())
 }
 
 // foreign is what others have in each namespace that was looked at last.
