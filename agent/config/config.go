@@ -111,6 +111,7 @@ type NDPProxy struct {
 	ProxyDelay         time.Duration // negative = leave the kernel's
 	Announce           bool
 	AnnounceRouterFlag bool
+	Uplinks            []string // names or shell patterns; empty = physical devices, bonds and teams
 	BesideExtension    bool
 	RemoveForeign      bool // remove_foreign_entries
 	NetnsDir           string

@@ -70,7 +70,8 @@ type row struct {
 	pattern  string // a regular expression for the whole value of a String
 	shape    string // the pattern in words
 	nonEmpty bool
-	unused   string // of an option that is only looked at: why its value has no effect here
+	item     func(string) error // what is wrong with an item of a List; nil: nothing can be
+	unused   string             // of an option that is only looked at: why its value has no effect here
 	// field points to where the value is kept: *string, *bool, *int, *uint8,
 	// *time.Duration, *[]string or *Secret.
 	field func(*target) any

@@ -1,8 +1,13 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"math"
+	"path"
+	"strings"
 	"time"
+	"unicode"
 )
 
 const (
@@ -31,6 +36,16 @@ func ndpProxyRows() []row {
 	}, func(c *NDPProxy) any { return &c.Table })
 	table.pattern = `[A-Za-z_][A-Za-z0-9_.-]{0,63}`
 	table.shape = "a letter or _, then at most 63 letters, digits, '_', '.' or '-'"
+
+	uplinks := ours(Option{
+		Name: "uplinks", Kind: List, Since: since02,
+		Help: "Names of the devices, in the host's own network namespace, behind which the external networks are, or " +
+			"shell patterns of them (bond*, eth[0-3]). When one of them gets its carrier back, all that is answered for " +
+			"here is announced again, as the switches may have learned meanwhile that an HA router is on another node. " +
+			"Empty: every physical device, bond and team. Name them where hardware offload gives instances devices that " +
+			"look physical.",
+	}, func(c *NDPProxy) any { return &c.Uplinks })
+	uplinks.item = checkDevicePattern
 
 	return []row{
 		ours(Option{
@@ -89,6 +104,7 @@ func ndpProxyRows() []row {
 			Help: "Set the Router flag in the advertisements. It marks the published address itself as a router in the " +
 				"receiver's neighbour cache, which an instance is not (RFC 4861, section 4.4).",
 		}, func(c *NDPProxy) any { return &c.AnnounceRouterFlag }),
+		uplinks,
 		ours(Option{
 			Name: "beside_extension", Kind: Bool, Default: "false", Since: since02,
 			Help: "Start although [agent] extensions in l3_agent.ini still names ndp_proxy. Both then program the same " +
@@ -120,3 +136,23 @@ func ndpProxyRows() []row {
 		}, func(c *NDPProxy) any { return &c.QueueExpires }),
 	}
 }
+
+// checkDevicePattern takes what path.Match takes, and no name or path that no
+// device can have.
+func checkDevicePattern(s string) error {
+	_, err := path.Match(s, "")
+	switch {
+	case s == "":
+		return errors.New("has an empty item")
+	case err != nil:
+		return fmt.Errorf("%q is not a shell pattern", s)
+	case strings.ContainsFunc(s, func(r rune) bool { return r == '/' || unicode.IsSpace(r) || !unicode.IsPrint(r) }):
+		return fmt.Errorf("%q is not the name of a device", s)
+	case !strings.ContainsAny(s, `*?[\`) && len(s) > maxDevice:
+		return fmt.Errorf("%q is longer than a device's name can be, %d bytes", s, maxDevice)
+	}
+	return nil
+}
+
+// maxDevice is IFNAMSIZ without the byte that ends the name (linux/if.h).
+const maxDevice = 15

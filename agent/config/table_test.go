@@ -61,8 +61,18 @@ func TestTable(t *testing.T) {
 		if got, want := r.get(tg), r.Default; got != want && got+".0" != want && !r.secret() {
 			t.Errorf("%v: default %q reads back as %q", r.name(), want, got)
 		}
-		if r.Group == groupNDPProxy && (r.Help == "" || r.Since == "" || r.Default == "") {
+		if r.Group == groupNDPProxy && (r.Help == "" || r.Since == "" || r.Default == "" && r.Kind != List) {
 			t.Errorf("%v lacks help, since or default", r.name())
 		}
+	}
+}
+
+func TestUplinks(t *testing.T) {
+	c, _, failure := loadText(t, "[ndp_proxy]\nuplinks = enp1s0f0, bond*,\n")
+	if failure != "" {
+		t.Fatal(failure)
+	}
+	if diff := cmp.Diff([]string{"enp1s0f0", "bond*"}, c.NDPProxy.Uplinks); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 }

@@ -25,7 +25,16 @@ func (r row) set(t *target, text string) error {
 		}
 		*f = text
 	case *[]string:
-		*f = parseList(text)
+		items := parseList(text)
+		for _, i := range items {
+			if r.item == nil {
+				break
+			}
+			if err := r.item(i); err != nil {
+				return err
+			}
+		}
+		*f = items
 	case *bool:
 		v, err := parseBool(text)
 		if err != nil {
