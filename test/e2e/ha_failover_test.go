@@ -33,13 +33,19 @@ type failover struct {
 	announced  time.Time // first unsolicited advertisement of the published address on the wire (kernel time)
 	keepalived time.Time // first advertisement of the gateway's own address on the wire, keepalived's
 	forwarding time.Time // the L3 agent set forwarding to 1
-	last       time.Time // when the last answered ping before it was sent
-	recovered  time.Time // when the first one that was answered afterwards was sent
+	last       time.Time // the last reply to a ping before the address
+	recovered  time.Time // the first one after it
 	count      int       // advertisements of the published address within a second
 }
 
-// delay is what the issue bounds.
-func (f failover) delay() time.Duration { return f.announced.Sub(f.address) }
+// delay is what the issue bounds. What keepalived sends after it has added the address proves that
+// it was there, if our reading of the event was later.
+func (f failover) delay() time.Duration {
+	if !f.keepalived.IsZero() && f.keepalived.Before(f.address) {
+		return f.announced.Sub(f.keepalived)
+	}
+	return f.announced.Sub(f.address)
+}
 
 // late tells whether the advertisement did not leave in time. One that precedes the address by more
 // than our reading may be late is as wrong.
@@ -56,13 +62,14 @@ func (f failover) String() string {
 	}
 	fmt.Fprintf(&b, "failover %s to %s, relative to the gateway address on the new primary:", f.from, f.to)
 	rel("cause", f.began)
-	rel("last ping that was answered before", f.last)
+	rel("last reply to a ping before", f.last)
 	rel("proxy_ndp 1", f.proxy)
 	rel("first advertisement of the published address", f.announced)
 	rel("first advertisement of the gateway address", f.keepalived)
 	rel("forwarding 1 (L3 agent)", f.forwarding)
-	rel("first ping that is answered again", f.recovered)
-	fmt.Fprintf(&b, "\n  advertisements in the first second %d, no ping answered for %v", f.count, f.recovered.Sub(f.last).Round(time.Millisecond))
+	rel("first reply to a ping after", f.recovered)
+	fmt.Fprintf(&b, "\n  from the address to the advertisement %v; advertisements in the first second %d, no reply for %v",
+		f.delay().Round(time.Microsecond), f.count, f.recovered.Sub(f.last).Round(time.Millisecond))
 	return b.String()
 }
 
@@ -97,12 +104,13 @@ func (h *ha) failover(from *lab.Node, cause func()) failover {
 	h.must(ping.AwaitSent(h.ctx, 100))
 	stop()
 	for _, p := range report.Pings {
-		switch {
+		// by the reply: a request may have waited for its neighbour to be resolved
+		switch at := p.Sent.Add(p.RTT); {
 		case p.Lost():
-		case p.Sent.Before(f.address):
-			f.last = p.Sent
-		case f.recovered.IsZero():
-			f.recovered = p.Sent
+		case at.Before(f.address):
+			f.last = at
+		case f.recovered.IsZero() || at.Before(f.recovered):
+			f.recovered = at
 		}
 	}
 	f.proxy = h.sysctlSet(m, f.address, nettools.ProxyNDP)

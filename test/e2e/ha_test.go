@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -179,8 +180,19 @@ func (h *ha) tenUpdates(active *lab.Node, subnet string) {
 		return len(all)
 	}
 	before := devices()
+	first := h.cloud.Gateway
+	other := first.Next()
+	for other == h.cloud.Upstream {
+		other = other.Next()
+	}
 	for i := range 10 {
 		switch i {
+		case 1, 2:
+			h.cloud.Gateway = map[int]netip.Addr{1: other, 2: first}[i]
+			h.must(h.cloud.MoveGateway(h.ctx, h.cloud.Gateway))
+			h.await(agentTime, "the gateway address "+h.cloud.Gateway.String(), func() bool {
+				return slices.ContainsFunc(h.holders(), func(n *lab.Node) bool { return n.Name == active.Name })
+			})
 		case 4:
 			h.must(h.cloud.AddInterface(h.ctx, subnet))
 			h.await(agentTime, "the added interface", func() bool { return devices() == before+1 })

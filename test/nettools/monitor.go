@@ -33,8 +33,8 @@ const (
 
 // Event is one change of a namespace's IPv6 addresses or sysctls as the kernel announced it.
 type Event struct {
-	// At is when the message was read, by a thread that does nothing else: rtnetlink has no kernel
-	// timestamps. It is late, never early, by what it takes to wake that thread.
+	// At is when the message was read: rtnetlink has no kernel timestamps. It is late, never early, by
+	// what it takes to wake the reader, a real-time thread that does nothing else.
 	At     time.Time
 	What   string
 	Device string
@@ -110,8 +110,11 @@ func monitorSocket() (int, error) {
 
 func (m *Monitor) read(ctx context.Context) {
 	defer close(m.done)
+	// the thread ends with this goroutine: it is never unlocked, nobody inherits its priority
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0); err != nil {
+		m.fail(fmt.Errorf("real-time priority: %w", err))
+	}
 	buf := make([]byte, 1<<16)
 	for {
 		n, _, err := unix.Recvfrom(m.fd, buf, 0)
@@ -138,7 +141,8 @@ func (m *Monitor) read(ctx context.Context) {
 	}
 }
 
-// fail remembers the first failure: with events lost, what is missing proves nothing.
+// fail remembers the first failure: with events lost, what is missing proves nothing, and without
+// priority the times don't.
 func (m *Monitor) fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -206,7 +210,7 @@ func (m *Monitor) netconf(at time.Time, data []byte) {
 }
 
 // Events returns what was recorded so far, in order, restricted to what keep accepts (nil: all); the
-// error says that events were lost.
+// error says that they are not to be relied on.
 func (m *Monitor) Events(keep func(Event) bool) ([]Event, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -224,7 +228,7 @@ func (m *Monitor) Await(ctx context.Context, what string, accept func(Event) boo
 	for {
 		found, err := m.Events(accept)
 		if err != nil {
-			return Event{}, fmt.Errorf("waiting for %s: events were lost: %w", what, err)
+			return Event{}, fmt.Errorf("waiting for %s: monitor: %w", what, err)
 		}
 		if len(found) > 0 {
 			return found[0], nil
