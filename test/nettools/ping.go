@@ -49,6 +49,7 @@ type Pinger struct {
 	id     uint16
 	stop   context.CancelFunc
 	wait   sync.WaitGroup
+	end    atomic.Int64 // Unix nanoseconds: what comes later is not waited for; 0 while it runs
 
 	mu    sync.Mutex
 	pings []Ping
@@ -75,7 +76,7 @@ func StartPing(c PingConfig) (*Pinger, error) {
 	p.stop = cancel
 	p.wait.Add(2)
 	go p.send(ctx)
-	go p.receive(ctx)
+	go p.receive()
 	return p, nil
 }
 
@@ -132,19 +133,23 @@ func (p *Pinger) send(ctx context.Context) {
 	}
 }
 
-func (p *Pinger) receive(ctx context.Context) {
+func (p *Pinger) receive() {
 	defer p.wait.Done()
 	buf, control := make([]byte, 2048), make([]byte, 256)
 	for {
 		n, cn, _, _, err := unix.Recvmsg(p.fd, buf, control, 0)
 		if err != nil {
 			// the timeout is how we notice the end; replies that are already queued are read first
-			if ctx.Err() != nil {
+			if p.end.Load() != 0 {
 				return
 			}
 			continue
 		}
 		at := received(control[:cn])
+		// other pingers of the namespace: their replies come here too, and may leave no time to time out
+		if end := p.end.Load(); end != 0 && at.UnixNano() > end {
+			return
+		}
 		if n < echoLength || buf[0] != echoReply || binary.BigEndian.Uint16(buf[4:]) != p.id {
 			continue
 		}
@@ -205,6 +210,7 @@ func (p *Pinger) Stop() PingReport {
 	for time.Now().Before(deadline) && p.open() {
 		time.Sleep(5 * time.Millisecond)
 	}
+	p.end.Store(time.Now().UnixNano())
 	p.wait.Wait()
 	_ = unix.Close(p.fd)
 	return PingReport{Config: p.config, Pings: p.pings}
