@@ -114,6 +114,12 @@ func (l *lockedBuffer) String() string {
 
 func launch(t *testing.T, ini string) *process {
 	t.Helper()
+	return launchIn(t, "", ini)
+}
+
+// launchIn starts the program in the network namespace of that file; "": ours.
+func launchIn(t *testing.T, netns, ini string) *process {
+	t.Helper()
 	socket := filepath.Join(t.TempDir(), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
@@ -123,7 +129,11 @@ func launch(t *testing.T, ini string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &process{cmd: exec.CommandContext(t.Context(), self, "--config-file", ini), notify: conn, log: &lockedBuffer{}, exited: make(chan error, 1)}
+	command := []string{self, "--config-file", ini}
+	if netns != "" {
+		command = append([]string{"nsenter", "--net=" + netns, "--"}, command...)
+	}
+	d := &process{cmd: exec.CommandContext(t.Context(), command[0], command[1:]...), notify: conn, log: &lockedBuffer{}, exited: make(chan error, 1)}
 	d.cmd.Env = append(os.Environ(), playDaemon+"=1", "NOTIFY_SOCKET="+socket)
 	d.cmd.Stderr = d.log
 	if err := d.cmd.Start(); err != nil {

@@ -12,6 +12,7 @@ import (
 	"neutron-ndp-proxy-agent/agent/config"
 	"neutron-ndp-proxy-agent/cmd/internal/buildinfo"
 	"neutron-ndp-proxy-agent/dataplane"
+	"neutron-ndp-proxy-agent/dataplane/uplink"
 	"neutron-ndp-proxy-agent/ndsend/announcer"
 	"neutron-ndp-proxy-agent/rpc/amqp"
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
@@ -74,6 +75,15 @@ func clientConfig(cfg *config.Config, secure *tls.Config, log *zap.Logger) rpc.C
 		Version:     buildinfo.Get().Version,
 		Logger:      log,
 	}
+}
+
+// newUplinks returns the watcher of the host's own devices.
+func newUplinks(cfg *config.Config, log *zap.Logger) (*uplink.Watcher, error) {
+	w, err := uplink.New(uplink.Options{Logger: log, Names: cfg.NDPProxy.Uplinks})
+	if err != nil {
+		return nil, fmt.Errorf("[ndp_proxy] uplinks: %w", err)
+	}
+	return w, nil
 }
 
 // advertiser is what announces: the engine, or nobody.

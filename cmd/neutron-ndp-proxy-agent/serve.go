@@ -61,6 +61,10 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, hup hangups
 	sender := newAnnouncer(ctx, cfg, kernel, log)
 	defer sender.Close()
 
+	uplinks, err := newUplinks(cfg, log)
+	if err != nil {
+		return err
+	}
 	scope := neutronsource.Scope
 	if cfg.NDPProxy.Source == config.SourceFile {
 		scope = filesource.Scope
@@ -70,6 +74,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, hup hangups
 		Dataplane: kernel,
 		Watcher:   kernel.NewWatcher(dataplane.WatchOptions{}),
 		Announcer: sender,
+		Carrier:   uplinks.Carrier(),
 		Log:       log,
 		Workers:   cfg.NDPProxy.Workers,
 		Plan:      plan.Options{ProxyDelay: cfg.NDPProxy.ProxyDelay, Exclusive: cfg.NDPProxy.RemoveForeign},
@@ -91,6 +96,9 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, hup hangups
 	g, ctx := errgroup.WithContext(ctx)
 	for _, run := range f.beside {
 		g.Go(func() error { return run(ctx) })
+	}
+	if cfg.NDPProxy.Announce {
+		g.Go(func() error { return uplinks.Run(ctx) })
 	}
 	g.Go(func() error { return loop.Run(ctx, f.source) })
 	g.Go(func() error { return tellSystemd(ctx, loop, log) })
