@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mdlayher/ndp"
@@ -59,7 +60,7 @@ func (p Packet) Unsolicited() bool {
 // Capture records all ICMPv6 and UDP packets (over IPv6) of a device.
 type Capture struct {
 	fd   int
-	stop context.CancelFunc
+	end  atomic.Int64 // Unix nanoseconds: what comes later is not recorded; 0 while it runs
 	done chan struct{}
 
 	mu      sync.Mutex
@@ -96,28 +97,31 @@ func StartCapture(ns, device string) (*Capture, error) {
 	if err != nil {
 		return nil, fmt.Errorf("capture on %s in %s: %w", device, ns, err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	c.stop = cancel
-	go c.read(ctx)
+	go c.read()
 	return c, nil
 }
 
-func (c *Capture) read(ctx context.Context) {
+func (c *Capture) read() {
 	defer close(c.done)
 	buf, control := make([]byte, 65536), make([]byte, 256)
 	for {
 		n, cn, _, from, err := unix.Recvmsg(c.fd, buf, control, 0)
 		if err != nil {
-			if ctx.Err() != nil {
+			if c.end.Load() != 0 {
 				return
 			}
 			continue
+		}
+		at := received(control[:cn])
+		// on a busy device reading never times out
+		if end := c.end.Load(); end != 0 && at.UnixNano() > end {
+			return
 		}
 		packet, ok := decode(buf[:n])
 		if !ok {
 			continue
 		}
-		packet.At = received(control[:cn])
+		packet.At = at
 		if ll, is := from.(*unix.SockaddrLinklayer); is {
 			packet.Outgoing = ll.Pkttype == unix.PACKET_OUTGOING
 		}
@@ -210,7 +214,7 @@ func (c *Capture) Await(ctx context.Context, what string, accept func(Packet) bo
 
 // Stop ends the capture; packets that are already queued are still read.
 func (c *Capture) Stop() {
-	c.stop()
+	c.end.CompareAndSwap(0, time.Now().UnixNano())
 	<-c.done
 	_ = unix.Close(c.fd)
 }
