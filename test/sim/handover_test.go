@@ -23,7 +23,7 @@ func TestHandover(t *testing.T) {
 	s.works(t, s.ext, s.vm)
 	macs := s.outsideMACs(t)
 	c := s.ext.Upstream.Capture("eth0")
-	rain := s.rain(t)
+	stop := s.rain(t, s.vm)
 	const interval = 2 * time.Millisecond
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
@@ -50,7 +50,7 @@ func TestHandover(t *testing.T) {
 			t.Errorf("the packets of %v were lost, and the longest gap was %v", lost, f.Gap)
 		}
 	}
-	rain()
+	stop()
 	s.works(t, s.ext, s.vm)
 
 	answers, stray := 0, map[string]time.Duration{}
@@ -93,8 +93,8 @@ func (s *stage) outsideMACs(t *testing.T) (out []string) {
 	return out
 }
 
-// rain solicits the instance all the time, by multicast; stop ends it.
-func (s *stage) rain(t *testing.T) (stop func()) {
+// rain solicits an instance all the time, by multicast; stop ends it.
+func (s *stage) rain(t *testing.T, vm *sim.Instance) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -102,7 +102,7 @@ func (s *stage) rain(t *testing.T) (stop func()) {
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			s.ext.Upstream.Solicit(nettest.Solicitation{Device: "eth0", Source: source, Target: s.vm.Addr, Within: 5 * time.Millisecond})
+			s.ext.Upstream.Solicit(nettest.Solicitation{Device: "eth0", Source: source, Target: vm.Addr, Within: 5 * time.Millisecond})
 			time.Sleep(2 * time.Millisecond)
 		}
 	}()

@@ -3,6 +3,7 @@ package sim_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"net"
 	"net/netip"
 	"slices"
@@ -16,7 +17,13 @@ import (
 	"neutron-ndp-proxy-agent/test/sim"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// These tests wait for the kernel most of the time, not for a processor.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const scope = "5c09e000-0000-4000-8000-000000000001"
 

@@ -24,7 +24,8 @@ type monitor struct {
 func (s *stage) monitor(t *testing.T) *monitor {
 	t.Helper()
 	dir := t.TempDir()
-	m := &monitor{ns: s.h.Namespace(s.r.QRouter()), nft: filepath.Join(dir, "nft"), route: filepath.Join(dir, "route"), s: s}
+	name, _ := s.outside()
+	m := &monitor{ns: s.h.Namespace(name), nft: filepath.Join(dir, "nft"), route: filepath.Join(dir, "route"), s: s}
 	for file, command := range map[string][]string{m.nft: {"nft", "monitor"}, m.route: {"ip", "-6", "-N", "monitor", "route", "rule"}} {
 		f, err := os.Create(file)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 // starts from a working state, ends in the right one, shown by packets, and
 // leaves nothing of ours anywhere once proxying is switched off.
 func TestRebuild(t *testing.T) {
+	t.Parallel()
 	legacy := []string{sim.ModeLegacy}
 	two := []string{sim.ModeLegacy, sim.ModeLegacy}
 	dvr := []string{sim.ModeDVRSNAT, sim.ModeDVR}

@@ -14,6 +14,7 @@ import (
 // from the primary. Publishing an address must send nothing from there, neither
 // an advertisement nor a report of a multicast listener.
 func TestABackupSendsNothing(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, sim.HA, sim.ModeLegacy, sim.ModeLegacy)
 	time.Sleep(2 * time.Second) // what the kernel sends of a new device is over
 	s.LearnFromMLD()
