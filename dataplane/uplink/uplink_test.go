@@ -103,6 +103,7 @@ func host(t *testing.T) (lab *nettest.Lab, h, sw *nettest.Namespace) {
 }
 
 func TestCarrierComesBack(t *testing.T) {
+	t.Parallel()
 	lab, h, sw := host(t)
 	w := watch(t, lab, h, uplink.Options{Names: []string{"eth0"}})
 	for range 2 {
@@ -127,6 +128,7 @@ func TestCarrierComesBack(t *testing.T) {
 // The kernel may report a carrier that went and came at once by one message,
 // which says the same as the one before.
 func TestCarrierBlinks(t *testing.T) {
+	t.Parallel()
 	lab, h, sw := host(t)
 	w := watch(t, lab, h, uplink.Options{Names: []string{"eth0"}})
 	sw.Batch("link set port0 down", "link set port0 up")
@@ -136,6 +138,7 @@ func TestCarrierBlinks(t *testing.T) {
 // Instances that are plugged and unplugged are no uplinks: by default not a tap
 // nor a veth, with names nothing but these.
 func TestOtherDevices(t *testing.T) {
+	t.Parallel()
 	lab, h, sw := host(t)
 	byName := watch(t, lab, h, uplink.Options{Names: []string{"eth0", "bond*"}})
 	byKind := watch(t, lab, h, uplink.Options{})
@@ -155,6 +158,7 @@ func TestOtherDevices(t *testing.T) {
 // A bond is an uplink by default, and by a pattern; one that appears with a
 // carrier counts as one that got it.
 func TestBond(t *testing.T) {
+	t.Parallel()
 	lab, h, sw := host(t)
 	if out, err := h.Try("ip", "link", "add", "bond0", "type", "bond"); err != nil {
 		t.Skipf("this kernel makes no bonds: %v: %s", err, out)
@@ -174,6 +178,7 @@ func TestBond(t *testing.T) {
 }
 
 func TestNewDevice(t *testing.T) {
+	t.Parallel()
 	lab, h, sw := host(t)
 	w := watch(t, lab, h, uplink.Options{Names: []string{"eth*"}})
 	lab.Veth(sw, "eth7", sw, "port7") // up, with a carrier
@@ -193,6 +198,7 @@ func TestNewDevice(t *testing.T) {
 // A carrier that comes and goes becomes one signal for as long as nobody takes
 // it.
 func TestBurstIsOneSignal(t *testing.T) {
+	t.Parallel()
 	lab, h, sw := host(t)
 	lab.Veth(h, "eth1", sw, "port1")
 	w := watch(t, lab, h, uplink.Options{Names: []string{"eth*"}})
@@ -207,6 +213,7 @@ func TestBurstIsOneSignal(t *testing.T) {
 // A carrier that comes back among so many events that some are lost is seen by
 // comparing.
 func TestOverrun(t *testing.T) {
+	t.Parallel()
 	lab, h, sw := host(t)
 	core, logs := observer.New(zap.InfoLevel)
 	w := watch(t, lab, h, uplink.Options{
