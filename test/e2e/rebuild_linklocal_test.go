@@ -21,8 +21,8 @@ import (
 // that port has none of IPv6. With the mark set by hand everything works. The first update that does not
 // name the flag switches NDP proxy off for good: the server's own check finds no IPv6 address then, and
 // the proxies stay in its database.
-func linkLocalOnly(t *testing.T) {
-	r := starting(t)
+func (s *rebuilds) linkLocalOnly(t *testing.T) {
+	r := s.starting(t)
 	ext, remove, err := r.cloud.MakeExternal(r.ctx, "public4", "dc3")
 	r.must(err)
 	r.finally(remove)
@@ -97,15 +97,15 @@ var scopeMark = regexp.MustCompile(`-i qr-\S+ -j MARK --set-xmark (0x[0-9a-f]+/0
 func (r *rebuild) markScope(c *lab.Cloud) {
 	r.Helper()
 	const chain = "neutron-l3-agent-scope"
-	mangle := []string{"netns", "exec", c.Namespace, "ip6tables", "-w", "-t", "mangle"}
-	out, err := nettools.Run(r.ctx, "ip", append(mangle, "-S", chain)...)
+	mangle := []string{"ip6tables", "-w", "-t", "mangle"}
+	out, err := nettools.Exec(r.ctx, c.Namespace, append(mangle, "-S", chain)...)
 	r.must(err)
 	mark := scopeMark.FindStringSubmatch(string(out))
 	if mark == nil || strings.Contains(string(out), c.GatewayDev) {
 		r.Fatalf("want a mark for the internal device and none for %s:\n%s", c.GatewayDev, out)
 	}
 	r.Logf("the L3 agent marks no IPv6 scope on %s:\n%s", c.GatewayDev, out)
-	_, err = nettools.Run(r.ctx, "ip", append(mangle, "-A", chain, "-i", c.GatewayDev, "-j", "MARK", "--set-xmark", mark[1])...)
+	_, err = nettools.Exec(r.ctx, c.Namespace, append(mangle, "-A", chain, "-i", c.GatewayDev, "-j", "MARK", "--set-xmark", mark[1])...)
 	r.must(err)
 }
 

@@ -166,29 +166,46 @@ type rebuild struct {
 	hidden *lab.Instance // on the same subnet, not published
 }
 
+// rebuilds is what one subtest leaves to the next; nil after one that failed.
+type rebuilds struct{ last *rebuild }
+
 // starting brings the cloud into its starting state, whatever an earlier subtest did, and proves it.
-func starting(t *testing.T) *rebuild {
+func (s *rebuilds) starting(t *testing.T) *rebuild {
 	t.Helper()
 	w := outer(t)
-	host, err := w.lab.Node(lab.Host)
-	w.must(err)
-	w.cloud, err = w.lab.EnsureCloud(w.ctx, w.api)
-	w.must(err)
-	// a rebuild that went wrong leaves a router of another kind, or elsewhere: the next begins anew
+	r := &rebuild{world: w}
+	if s.last != nil {
+		w.cloud, w.inst, r.host, r.hidden = s.last.cloud, s.last.inst, s.last.host, s.last.hidden
+	} else {
+		r.establish()
+	}
+	s.last = nil
 	w.finally(func(ctx context.Context) error {
 		if !t.Failed() {
+			s.last = r
 			return nil
 		}
+		// it may have left a router of another kind, or elsewhere: the next begins anew
 		return w.cloud.WipeRouter(ctx)
 	})
-	w.inst, err = w.cloud.EnsureInstance(w.ctx, lab.InstanceName, netip.Addr{})
-	w.must(err)
-	hidden, err := w.cloud.EnsureInstance(w.ctx, "hidden", netip.Addr{})
-	w.must(err)
-	w.must(w.cloud.PublishOnly(w.ctx, w.inst))
-	r := &rebuild{world: w, host: host, hidden: hidden}
 	r.works(agentTime, r.published())
 	return r
+}
+
+func (r *rebuild) establish() {
+	r.Helper()
+	var err error
+	r.host, err = r.lab.Node(lab.Host)
+	r.must(err)
+	r.cloud, err = r.lab.EnsureCloud(r.ctx, r.api)
+	r.must(err)
+	r.inst, err = r.cloud.EnsureInstance(r.ctx, lab.InstanceName, netip.Addr{})
+	r.must(err)
+	r.hidden, err = r.cloud.EnsureInstance(r.ctx, "hidden", netip.Addr{})
+	r.must(err)
+	r.must(r.inst.Reroute(r.ctx, r.cloud))
+	r.must(r.hidden.Reroute(r.ctx, r.cloud))
+	r.must(r.cloud.PublishOnly(r.ctx, r.inst))
 }
 
 // with is the same with the router elsewhere.

@@ -206,7 +206,8 @@ func StatusOf(err error) int {
 }
 
 // Reroute gives the instance the default route of a router that was made anew.
-func (i *Instance) Reroute(ctx context.Context) error {
+func (i *Instance) Reroute(ctx context.Context, c *Cloud) error {
+	i.cloud = c
 	lladdr, err := i.routerLinkLocal(ctx)
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ func Sets(ctx context.Context, ns, family, table string) (map[string][]string, e
 	if err != nil || !slices.Contains(tables, family+" "+table) {
 		return nil, err
 	}
-	out, err := Run(ctx, "ip", "netns", "exec", ns, "nft", "-j", "list", "table", family, table)
+	out, err := Exec(ctx, ns, "nft", "-j", "list", "table", family, table)
 	if err != nil {
 		return nil, err
 	}
