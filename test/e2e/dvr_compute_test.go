@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -148,6 +149,7 @@ func testDVRTwoRouters(w *dvr) {
 	i, err := s.EnsureInstanceOn(w.ctx, w.two, "sibling", netip.Addr{})
 	w.must(err)
 	_, mac := w.fg(w.two)
+	w.calm(w.two, s.Router) // while it replaces a router's packet filter, the L3 agent loses packets
 	w.pinging(func(p *nettools.Pinger) {
 		_, err := s.Publish(w.ctx, i)
 		w.must(err)
@@ -172,6 +174,26 @@ func testDVRTwoRouters(w *dvr) {
 		w.must(p.AwaitSent(w.ctx, 50))
 	})
 	w.served(w.far, mac)
+}
+
+// calm waits until a host's L3 agent has had nothing to say of a router for a while.
+func (w *dvr) calm(n *lab.Node, router string) {
+	w.Helper()
+	const quiet = 2 * time.Second
+	w.settles(30*time.Second, "the L3 agent on "+n.Name+" done with "+router, func() string {
+		mark, err := n.MarkLog("l3-agent")
+		w.must(err)
+		select {
+		case <-w.ctx.Done():
+		case <-time.After(quiet):
+		}
+		lines, err := mark.Lines(regexp.MustCompile(router))
+		w.must(err)
+		if len(lines) > 0 {
+			return lines[len(lines)-1]
+		}
+		return ""
+	})
 }
 
 // testDVRRestart: restarting and killing a daemon costs no packet.
