@@ -144,7 +144,7 @@ func (w *World) Update(r *Router, change func()) {
 // Reschedule moves a router to other hosts.
 func (w *World) Reschedule(r *Router, hosts ...*Host) {
 	w.t.Helper()
-	before := w.cloud.where(r)
+	before, had := w.cloud.where(r), r.Hosts
 	w.cloud.change(func() {
 		r.Hosts = hosts
 		r.Primary = nil
@@ -154,13 +154,17 @@ func (w *World) Reschedule(r *Router, hosts ...*Host) {
 	})
 	after := w.cloud.where(r)
 	for _, h := range before {
-		if !slices.Contains(after, h) {
+		switch {
+		case !slices.Contains(after, h):
 			w.cloud.tell([]*Host{h}, rpc.RouterRemoved{ID: r.ID})
+		case slices.Contains(had, h) && !slices.Contains(hosts, h):
+			// It keeps a distributed router for the instances' sake.
+			w.cloud.tell([]*Host{h}, rpc.RoutersUpdated{IDs: []string{r.ID}})
 		}
 	}
 	w.hosts()
-	for _, h := range after {
-		if !slices.Contains(before, h) {
+	for _, h := range hosts {
+		if !slices.Contains(had, h) {
 			w.cloud.tell([]*Host{h}, rpc.RouterAdded{IDs: []string{r.ID}})
 		}
 	}

@@ -20,8 +20,10 @@ const (
 	DVRHA  Kind = "dvr+ha"
 )
 
-// Distributed and HighlyAvailable are Neutron's two flags.
-func (k Kind) Distributed() bool     { return k == DVR || k == DVRHA }
+// Distributed is Neutron's flag of that name.
+func (k Kind) Distributed() bool { return k == DVR || k == DVRHA }
+
+// HighlyAvailable is Neutron's flag ha.
 func (k Kind) HighlyAvailable() bool { return k == HA || k == DVRHA }
 
 // Modes of an L3 agent (agent_mode of l3_agent.ini).
