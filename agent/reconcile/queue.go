@@ -54,7 +54,8 @@ type entry struct {
 //
 // It has two lanes. A look that an event asks for goes before the deep ones:
 // those come for all keys at once, from audits, and what just happened must
-// not wait for their end.
+// not wait for their end. Now and then a deep one goes first, so that events
+// without end don't keep them from being made.
 type Queue struct {
 	backoff Backoff
 
@@ -63,9 +64,15 @@ type Queue struct {
 	// urgent and audits are the keys that want a quick or a deep look and
 	// don't run. A key may be in them in vain, when another look was enough.
 	urgent, audits []string
+	overtaken      int           // how many quick looks went before the first of the audits
 	wake           chan struct{} // closed and replaced whenever they grow
 	closed         bool
 }
+
+// overtakings is how many quick looks in a row may go before a deep one that is
+// wanted: few enough that keys whose events don't end can't keep the audits
+// from being made, many enough that an audit of all keys is no wait for events.
+const overtakings = 16
 
 // NewQueue returns an empty queue.
 func NewQueue(b Backoff) *Queue {
@@ -150,6 +157,19 @@ func (q *Queue) Get(ctx context.Context) (item Item, ok bool) {
 // take returns the next item, if there is one. A deep look does for a quick
 // one too; after a quick one the deep one is still wanted.
 func (q *Queue) take() (Item, bool) {
+	if q.overtaken >= overtakings {
+		if item, ok := q.takeDeep(); ok {
+			return item, true
+		}
+	}
+	if item, ok := q.takeQuick(); ok {
+		q.overtaken++
+		return item, true
+	}
+	return q.takeDeep()
+}
+
+func (q *Queue) takeQuick() (Item, bool) {
 	for len(q.urgent) > 0 {
 		key := q.urgent[0]
 		q.urgent = q.urgent[1:]
@@ -158,6 +178,11 @@ func (q *Queue) take() (Item, bool) {
 			return Item{Key: key, Since: e.quickSince, Failures: e.failures}, true
 		}
 	}
+	return Item{}, false
+}
+
+func (q *Queue) takeDeep() (Item, bool) {
+	q.overtaken = 0
 	for len(q.audits) > 0 {
 		key := q.audits[0]
 		q.audits = q.audits[1:]

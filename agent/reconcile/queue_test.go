@@ -83,6 +83,31 @@ func TestAnEventGoesBeforeTheAudit(t *testing.T) {
 	})
 }
 
+// A key whose events don't end keeps no audit from being made, neither of
+// another key nor its own.
+func TestEventsWithoutEnd(t *testing.T) {
+	q := newQueue()
+	defer q.Close()
+	q.Add("busy", false)
+	for _, want := range []string{"other", "busy"} {
+		q.Add(want, true)
+		for looks := 0; ; looks++ {
+			item := get(t, q)
+			if looks > 100 {
+				t.Fatalf("%d looks at busy, and the deep one at %s was never taken", looks, want)
+			}
+			q.Add("busy", false) // another event during the look
+			q.Done(item)
+			if item.Deep {
+				if item.Key != want || looks < 10 {
+					t.Errorf("%+v after %d looks, want %s, and not at once", item, looks, want)
+				}
+				break
+			}
+		}
+	}
+}
+
 // A key in both lanes runs once at a time, and its deep look is not lost.
 func TestAKeyInBothLanes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
