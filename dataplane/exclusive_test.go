@@ -25,10 +25,14 @@ func TestExclusive(t *testing.T) {
 		w.setEntry(dev, host(8), 42, false)
 		w.setEntry("other", host(8), 0, false) // of a device that is nobody's business
 		keep := map[string][]route.Route{
+			// The L3 agent's own, to a gateway that is in no subnet.
+			dev: {static("2001:db8:9::1/128", ""), static("fe80::1/128", "")},
 			inner: {
 				static("2001:db8:0:3::/64", "fe80::2"), // no host
 				func() route.Route { r := static("2001:db8:0:3::1/128", "fe80::2"); r.Protocol = 12; return r }(), // a routing daemon's
 				func() route.Route { r := static("2001:db8:0:3::2/128", "fe80::2"); r.Table = 4711; return r }(),  // another table
+				static("2001:db8:0:3::4/128", ""),                // on the link
+				static("2001:db8:0:3::5/128", "2001:db8:0:3::4"), // no router's end of a pair
 			},
 			"fpr-2": {static("2001:db8:0:3::3/128", "fe80::2")}, // another router's
 		}

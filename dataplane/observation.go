@@ -147,19 +147,27 @@ func (o Observation) Foreign() []Proxy {
 	return slices.DeleteFunc(slices.Clone(o.Proxies), func(p Proxy) bool { return p.Ours })
 }
 
-// ForeignRoutes returns the host routes that somebody else made as Neutron's
-// L3 agent makes them (main table, `proto static`) through a device that a
-// wanted route uses, and that no wanted route replaces: what was published
-// there by other means. Only an exclusive device in the state has them deleted.
+// ForeignRoutes returns what was published by other means: the routes that
+// somebody else made as Neutron's ndp_proxy extension makes them (to a single
+// address, main table, `proto static`, a link-local next hop) through a device
+// that a wanted host route with a next hop uses, and that no wanted route
+// replaces. The L3 agent's own host route to a gateway outside its subnet is
+// none: that is on the link of the external device (FipNamespace in
+// neutron/agent/l3/dvr_fip_ns.py), to which only the way back leads.
+//
+// Only an exclusive device in the state has them deleted.
 func (o Observation) ForeignRoutes(want State) []FoundRoute {
 	devices, places := map[string]bool{}, map[place]bool{}
 	for _, r := range want.Routes {
-		devices[r.Device], places[r.place()] = true, true
+		places[r.place()] = true
+		if r.Host() && r.Via.IsValid() {
+			devices[r.Device] = true
+		}
 	}
 	var out []FoundRoute
 	for _, f := range o.Routes {
 		if !f.Ours && f.Host() && f.Table == MainTable && devices[f.Device] && !places[f.place()] &&
-			f.Kernel.Protocol == route.Static && f.Kernel.Type == route.Unicast && !f.Kernel.Src.IsValid() {
+			f.Via.IsLinkLocalUnicast() && f.Kernel.Protocol == route.Static && f.Kernel.Type == route.Unicast && !f.Kernel.Src.IsValid() {
 			out = append(out, f)
 		}
 	}

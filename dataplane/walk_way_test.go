@@ -140,7 +140,10 @@ func (k *walker) expect() expectation {
 	used, waiting, made := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, r := range k.state.Routes {
 		at := fmt.Sprintf("%d %s", r.Table, r.Dst)
-		used[r.Device], waiting[at] = true, !k.present[r.Device]
+		waiting[at] = !k.present[r.Device]
+		if r.Host() {
+			used[r.Device] = true
+		}
 		if k.present[r.Device] {
 			made[at] = true
 			e.routes = append(e.routes, wantedRoute(r))
@@ -149,7 +152,7 @@ func (k *walker) expect() expectation {
 	for _, s := range k.w.routes() {
 		r := parseRoute(k.t, s)
 		at := fmt.Sprintf("%d %s", r.Table, r.Dst)
-		stale := r.Table == dataplane.MainTable && r.Dst.IsSingleIP() && r.Protocol == route.Static && used[r.device] && !waiting[at]
+		stale := r.Table == dataplane.MainTable && r.Dst.IsSingleIP() && r.Protocol == route.Static && r.Via.IsValid() && used[r.device] && !waiting[at]
 		if r.Protocol != ours && !made[at] &&
 			!(stale && slices.ContainsFunc(k.state.Devices, func(d dataplane.Device) bool { return d.Exclusive })) {
 			e.routes = append(e.routes, s)
