@@ -163,7 +163,9 @@ func (q *Queue) take() (Item, bool) {
 		}
 	}
 	if item, ok := q.takeQuick(); ok {
-		q.overtaken++
+		if len(q.audits) > 0 {
+			q.overtaken++
+		}
 		return item, true
 	}
 	return q.takeDeep()
