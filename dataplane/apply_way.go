@@ -78,11 +78,27 @@ func (a *applier) setRoute(ctx context.Context, s RouteSet) error {
 		switch {
 		case errors.Is(err, unix.ENETDOWN):
 			return fmt.Errorf("%w for routes: it is down: %w", ErrDeviceGone, err)
-		case errors.Is(err, unix.EACCES): // fib6_nh_init; without the capability it is EPERM
-			return fmt.Errorf("%w for routes: IPv6 is off on it: %w", ErrDeviceGone, err)
+		case errors.Is(err, unix.EACCES): // without the capability it is EPERM
+			return a.denied(ctx, s, err)
 		}
 		return err
 	})
+}
+
+// denied tells why a route was refused with EACCES: by the kernel because IPv6
+// was switched off on the device since it was observed (fib6_nh_init in
+// net/ipv6/route.c), which passes with an event, or else by a security module.
+func (a *applier) denied(ctx context.Context, s RouteSet, refused error) error {
+	links, err := a.s.Links(ctx)
+	if err != nil {
+		return errors.Join(refused, err)
+	}
+	for _, l := range links {
+		if l.Index == s.Index && l.DisableIPv6 {
+			return fmt.Errorf("%w: %w", errNoIPv6(l), refused)
+		}
+	}
+	return refused
 }
 
 // unroute sees to it that nothing is answered for that the route leads to.

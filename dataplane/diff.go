@@ -1,7 +1,6 @@
 package dataplane
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -193,14 +192,16 @@ func (d *differ) blind() filter.Content {
 func (d *differ) device(name string) {
 	want, wanted := d.want.Device(name)
 	i, exists := d.have.Interface(name)
-	if !exists || !i.IPv6 {
-		if wanted {
-			err := ErrDeviceGone
-			if exists {
-				err = fmt.Errorf("%w: it has no IPv6 side (MTU below 1280)", ErrDeviceGone)
-			}
-			d.changes.Failures = append(d.changes.Failures, Failure{Device: name, Op: opDevice, Err: err})
+	usable := exists && i.IPv6
+	if wanted && !usable {
+		err := ErrDeviceGone
+		if exists {
+			err = errNoIPv6(i)
 		}
+		d.changes.Failures = append(d.changes.Failures, Failure{Device: name, Op: opDevice, Err: err})
+	}
+	// Settings outlast IPv6 being switched off, and are put back even so.
+	if !usable && (wanted || !i.DisableIPv6) {
 		return
 	}
 	managed := d.managed(name)

@@ -15,6 +15,9 @@ func (d *differ) unroutable() {
 	for _, r := range d.want.Routes {
 		if i, exists := d.have.Interface(r.Device); !exists || !i.IPv6 {
 			err := fmt.Errorf("%s: %w", r.Device, ErrDeviceGone)
+			if exists {
+				err = fmt.Errorf("%s: %w", r.Device, errNoIPv6(i))
+			}
 			d.changes.Failures = append(d.changes.Failures, routeFailure(r, opRouteSet, err))
 			if r.Host() {
 				gone = append(gone, r.Dst.Addr())

@@ -30,6 +30,14 @@ var (
 	ErrHeldBack = errors.New("held back")
 )
 
+// errNoIPv6 is of a device that is as good as none.
+func errNoIPv6(i Interface) error {
+	if i.DisableIPv6 {
+		return fmt.Errorf("%w for IPv6: it is switched off (disable_ipv6)", ErrDeviceGone)
+	}
+	return fmt.Errorf("%w for IPv6: it has no IPv6 side (MTU below 1280)", ErrDeviceGone)
+}
+
 // Class is what to do about an error.
 type Class int
 

@@ -159,7 +159,7 @@ func (d *Dataplane) observeWays(ctx context.Context, s Session, o *Observation) 
 func withSysctls(links []link.Interface, table sysctl.Table) []link.Interface {
 	for n := range links {
 		v, ok := table.Devices[links[n].Index]
-		links[n].IPv6 = ok
+		links[n].IPv6 = ok && !links[n].DisableIPv6
 		links[n].Forwarding, links[n].ProxyNDP = v.Forwarding, v.ProxyNDP
 		links[n].ProxyDelay = v.ProxyDelay
 		if !ok {

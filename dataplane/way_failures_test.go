@@ -90,6 +90,72 @@ func TestDeviceOfARouteIsMissing(t *testing.T) {
 	})
 }
 
+// A device whose IPv6 is switched off is as good as none, also if that happens
+// between the look and the writing.
+func TestIPv6SwitchedOff(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		w.addDevice(dev)
+		w.addDevice(inner)
+		d := on(w.kernel(), t)
+		want := routed(host(1))
+		has := func(device string) bool {
+			have, err := d.Observe(t.Context(), namespace, dataplane.Quick)
+			if err != nil {
+				t.Fatal(err)
+			}
+			i, _ := have.Interface(device)
+			return i.IPv6 && !i.DisableIPv6
+		}
+		gone := func(what string, res dataplane.Result, of netip.Addr) {
+			t.Helper()
+			if !slices.Equal(failed(res), []netip.Addr{of}) || res.Failures[0].Class() != dataplane.ClassGone {
+				t.Errorf("%s: %v", what, res.Failures)
+			}
+		}
+		for range 2 {
+			if converge(t, d, want); !has(dev) || !has(inner) {
+				t.Error("IPv6 is on, and not seen")
+			}
+			w.setIPv6(inner, false)
+			if has(inner) || !has(dev) {
+				t.Error("IPv6 is off on the inner device, and not seen")
+			}
+			gone("inner", apply(t, d, want, dataplane.Quick), host(1))
+			settled(t, d, want)
+			w.setIPv6(inner, true)
+			if res := converge(t, d, want); !slices.Equal(res.Answerable[dev], []netip.Addr{host(1)}) {
+				t.Errorf("on again: %+v", res)
+			}
+		}
+		converge(t, d, nothing())
+		have, err := d.Observe(t.Context(), namespace, dataplane.Quick)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.setIPv6(inner, false)
+		res, err := d.Apply(t.Context(), dataplane.Diff(want, have))
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone("meanwhile", res, host(1))
+		w.setIPv6(inner, true)
+		converge(t, d, want)
+		// The external device: what is set of it is put back all the same.
+		w.setIPv6(dev, false)
+		res = apply(t, d, want, dataplane.Quick)
+		if len(res.Failures) != 2 || res.Failures[0].Class() != dataplane.ClassGone || res.Failures[1].Class() != dataplane.ClassGone {
+			t.Errorf("external: %v", res.Failures)
+		}
+		converge(t, d, nothing())
+		if w.proxyNDP(dev) || w.proxyDelay(dev) != fakekernel.DefaultProxyDelay {
+			t.Errorf("left proxy_ndp %v, proxy_delay %s", w.proxyNDP(dev), w.proxyDelay(dev))
+		}
+		w.setIPv6(dev, true)
+		converge(t, d, want)
+		routedThere(t, w, want)
+	})
+}
+
 func TestRouteThatCannotBeMade(t *testing.T) {
 	worlds(t, func(t *testing.T, w world) {
 		w.addDevice(dev)
@@ -105,7 +171,7 @@ func TestRouteThatCannotBeMade(t *testing.T) {
 			"refused":         {unix.EINVAL, dataplane.ClassPermanent},
 			"device vanished": {unix.ENODEV, dataplane.ClassGone},
 			"device is down":  {unix.ENETDOWN, dataplane.ClassGone},
-			"IPv6 is off":     {unix.EACCES, dataplane.ClassGone},
+			"not allowed":     {unix.EACCES, dataplane.ClassOperator}, // IPv6 is on: a security module
 			"no capability":   {unix.EPERM, dataplane.ClassOperator},
 		} {
 			// The first of two new ones.

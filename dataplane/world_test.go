@@ -36,6 +36,7 @@ type world interface {
 	deleteEntry(device string, a netip.Addr)
 	// entries are "device address protocol", sorted.
 	entries() []string
+	setIPv6(device string, on bool)
 	setProxyNDP(device string, on bool)
 	proxyNDP(device string) bool
 	setProxyDelay(device string, d time.Duration)
@@ -83,6 +84,8 @@ func (w *fakeWorld) setEntry(device string, a netip.Addr, protocol uint8, router
 }
 
 func (w *fakeWorld) deleteEntry(device string, a netip.Addr) { w.n.DeleteEntry(device, a) }
+
+func (w *fakeWorld) setIPv6(device string, on bool) { w.n.SetIPv6(device, on) }
 
 func (w *fakeWorld) setProxyNDP(device string, on bool) {
 	w.n.SetConf(device, func(v *sysctl.Values) { v.ProxyNDP = on })
@@ -190,6 +193,14 @@ func (w *linuxWorld) json(into any, name string, args ...string) {
 	if err := json.Unmarshal(out, into); err != nil {
 		w.t.Fatalf("%s %v: %v in %s", name, args, err, out)
 	}
+}
+
+func (w *linuxWorld) setIPv6(device string, on bool) {
+	value := "1"
+	if on {
+		value = "0"
+	}
+	w.ns.Sysctl("net/ipv6/conf/"+device+"/disable_ipv6", value)
 }
 
 func (w *linuxWorld) setProxyNDP(device string, on bool) {

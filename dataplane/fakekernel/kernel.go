@@ -131,6 +131,17 @@ func (n *Namespace) drop(index int) {
 	n.routes = slices.DeleteFunc(n.routes, func(r route.Route) bool { return r.Index == index })
 }
 
+// SetIPv6 switches IPv6 on or off on a device; off, its entries and routes go.
+func (n *Namespace) SetIPv6(device string, on bool) {
+	n.k.mu.Lock()
+	defer n.k.mu.Unlock()
+	d := n.devices[device]
+	d.link.DisableIPv6 = !on
+	if !on {
+		n.drop(d.link.Index)
+	}
+}
+
 // SetEntry makes a proxy neighbour by hand.
 func (n *Namespace) SetEntry(device string, addr netip.Addr, protocol, flags uint8) {
 	n.k.mu.Lock()

@@ -70,6 +70,9 @@ func (s *session) SetRoute(ctx context.Context, r route.Route) error {
 		if !d.link.Up {
 			return fmt.Errorf("set route to %s: %w", r.Dst, unix.ENETDOWN)
 		}
+		if d.link.DisableIPv6 {
+			return fmt.Errorf("set route to %s: %w", r.Dst, unix.EACCES)
+		}
 		place := func(o route.Route) bool {
 			return o.Table == r.Table && o.Dst == r.Dst && o.Src == r.Src && o.Metric == r.Metric
 		}

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -11,6 +12,14 @@ func FuzzDecodeLink(f *testing.F) {
 	b[4], b[8] = 7, unix.IFF_UP|unix.IFF_RUNNING
 	f.Add(append(b, 9, 0, unix.IFLA_IFNAME, 0, 'q', 'g', '-', '1', 0, 0, 0, 0))
 	f.Add(b[:5])
+	// IFLA_AF_SPEC with AF_INET6 with IFLA_INET6_CONF, as far as disable_ipv6.
+	conf := append([]byte{112, 0, unix.IFLA_INET6_CONF, 0}, make([]byte, 4*(devconfDisableIPv6+1))...)
+	conf[4+4*devconfDisableIPv6] = 1
+	off := slices.Concat(b, []byte{120, 0, unix.IFLA_AF_SPEC, 0, 116, 0, unix.AF_INET6, 0}, conf)
+	if i, err := decodeLink(off); err != nil || !i.DisableIPv6 {
+		f.Fatalf("%+v, %v", i, err)
+	}
+	f.Add(off)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		i, err := decodeLink(b)
 		if err == nil && len(b) < ifinfoLen {

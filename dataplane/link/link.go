@@ -34,8 +34,12 @@ type Interface struct {
 	// Addrs are the IPv4 and IPv6 addresses, sorted.
 	Addrs []Addr
 
-	// IPv6 is whether the device has an IPv6 side at all: none with an MTU
-	// below 1280. The fields below mean something only then.
+	// DisableIPv6 is net.ipv6.conf.<device>.disable_ipv6.
+	DisableIPv6 bool
+
+	// IPv6 is whether IPv6 runs on the device: not with DisableIPv6, and with
+	// an MTU below 1280 it has no IPv6 side at all. The fields below mean
+	// something only if it has one.
 	IPv6 bool
 	// Forwarding, ProxyNDP: net.ipv6.conf.<device>.
 	Forwarding, ProxyNDP bool
@@ -81,6 +85,10 @@ const (
 
 	// extFilterSkipStats is RTEXT_FILTER_SKIP_STATS (linux/rtnetlink.h).
 	extFilterSkipStats = 1 << 3
+
+	// devconfDisableIPv6 is DEVCONF_DISABLE_IPV6 (linux/ipv6.h), a place in the
+	// array of 32-bit settings that every link message has: it costs no request.
+	devconfDisableIPv6 = 26
 )
 
 var errShort = errors.New("link message is too short")
@@ -155,9 +163,34 @@ func decodeLink(b []byte) (Interface, error) {
 			i.Name = ad.String()
 		case unix.IFLA_ADDRESS:
 			i.MAC = net.HardwareAddr(slices.Clone(ad.Bytes()))
+		case unix.IFLA_AF_SPEC:
+			ad.Nested(func(families *netlink.AttributeDecoder) error {
+				for families.Next() {
+					if families.Type() == unix.AF_INET6 {
+						families.Nested(func(inet6 *netlink.AttributeDecoder) error {
+							i.DisableIPv6 = disableIPv6(inet6)
+							return nil
+						})
+					}
+				}
+				return nil
+			})
 		}
 	}
 	return i, ad.Err()
+}
+
+// disableIPv6 reads IFLA_INET6_CONF. What is not there is not set.
+func disableIPv6(inet6 *netlink.AttributeDecoder) bool {
+	for inet6.Next() {
+		if inet6.Type() != unix.IFLA_INET6_CONF {
+			continue
+		}
+		if b := inet6.Bytes(); len(b) >= 4*(devconfDisableIPv6+1) {
+			return binary.NativeEndian.Uint32(b[4*devconfDisableIPv6:]) != 0
+		}
+	}
+	return false
 }
 
 // decodeAddr returns the device's index, the address and when it was made.
