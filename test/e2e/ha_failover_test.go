@@ -5,6 +5,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,12 +18,9 @@ import (
 // advertisement on the wire.
 const announceBound = 20 * time.Millisecond
 
-// healBound is for the upstream router to reach the one primary that is left of two. If it is the one
-// that was cut off, nothing changed in its namespace, and it is not reached until a frame of it moves
-// the switch's forwarding entry back: keepalived's, 5 s after it heard the other (vrrp_garp_lower_prio_delay);
-// if the other was silenced before it could be heard, not before the upstream router's neighbour
-// unreachability detection has given up (RFC 4861 section 10: 45 s REACHABLE, 5 s DELAY, 3 s PROBE).
-const healBound = time.Minute
+// healBound is for the upstream router to reach the one primary that is left of two. It is far below
+// what it takes without an advertisement (see cutPrimaryStays).
+const healBound = 5 * time.Second
 
 // failover is what was seen of one, in wall clock times of this machine.
 type failover struct {
@@ -193,7 +191,8 @@ func (h *ha) keepalivedStopped() {
 	h.silent(standby, time.Now().Add(-time.Second))
 }
 
-// linksCut: the primary loses its links and does not know it; both are primary until they meet again.
+// linksCut: the primary loses its links and does not know it; both are primary until they meet again,
+// and VRRP chooses.
 func (h *ha) linksCut() {
 	second := h.secondIsPrimary()
 	h.finally(second.Heal)
@@ -201,17 +200,49 @@ func (h *ha) linksCut() {
 	if got := h.holders(); len(got) != 2 {
 		h.Errorf("primaries while the link is cut: %v, want both", got)
 	}
+	h.heal(second)
+}
+
+// cutPrimaryStays: of two primaries the one that was cut off is left. Nothing changes in its namespace,
+// and it has not heard the other, so keepalived sends nothing; but the switches have learned that the
+// gateway's MAC is on the other host. Without an advertisement of the daemon's the upstream router
+// reaches nothing until its neighbour unreachability detection has given up (RFC 4861 section 10: 45 s
+// REACHABLE, 5 s DELAY, 3 s PROBE).
+func (h *ha) cutPrimaryStays() {
+	second := h.secondIsPrimary()
+	h.finally(second.Heal)
+	h.inTime(h.failover(second, func() { h.must(second.Cut(h.ctx)) }))
+	first := h.other(second)
+	h.stopKeepalived(first)() // its last word is not heard
+	h.await(5*time.Second, first.Name+" without the address", func() bool {
+		return slices.Equal(h.holders(), []*lab.Node{second})
+	})
+	if port := h.switchPort(); port != first.UpstreamPort() {
+		h.Errorf("the switch has the gateway's MAC on %s, not on %s: the test proves nothing", port, first.UpstreamPort())
+	}
+	healed := time.Now()
+	h.heal(second)
+	if all := h.from(second, healed, nettools.Packet.Unsolicited); len(all) == 0 || !all[0].Advertises(h.inst.Addr) {
+		h.Errorf("the first advertisement after the links came back is not for %s: %v", h.inst.Addr, all)
+	} else {
+		h.Logf("announced %v after the links came back", all[0].At.Sub(healed).Round(time.Millisecond))
+	}
+}
+
+// heal gives the second host its links back and requires that soon one primary is left, that it is
+// reached and that the other is silent.
+func (h *ha) heal(second *lab.Node) {
+	h.Helper()
 	ping, err := nettools.StartPing(nettools.PingConfig{Namespace: lab.UpstreamNS, Target: h.inst.Addr})
 	h.must(err)
 	defer ping.Stop()
 	healed := time.Now()
 	h.must(second.Heal(h.ctx))
 	h.awaitHolders(30*time.Second, 1)
-	one := time.Now()
-	switched := h.switchPort()
-	h.Logf("one primary %v after the links came back: %v", one.Sub(healed).Round(time.Millisecond), h.holders())
+	one, left, switched := time.Now(), h.holders(), h.switchPort()
+	h.Logf("one primary %v after the links came back: %v; the switch has the gateway's MAC on %s", one.Sub(healed).Round(time.Millisecond), left, switched)
 	h.await(healBound, "an answered ping with one primary", func() bool { return ping.LastReply().After(one) })
-	h.Logf("pings are answered %v after that; the switch had the gateway's MAC on %s", ping.LastReply().Sub(one).Round(time.Millisecond), switched)
+	h.Logf("a ping is answered %v after the links came back", ping.LastReply().Sub(healed).Round(time.Millisecond))
 	_, standby := h.settled()
 	since := time.Now()
 	p := h.probe(standby)

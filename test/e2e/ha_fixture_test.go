@@ -70,7 +70,8 @@ func (h *ha) in(t *testing.T) *ha {
 func (h *ha) start(n *lab.Node) {
 	h.Helper()
 	began := time.Now()
-	d := h.lab.StartDaemon(h.top, lab.DaemonConfig{Node: n})
+	// a veth pair is the lab's physical link
+	d := h.lab.StartDaemon(h.top, lab.DaemonConfig{Node: n, Ours: "uplinks = lab-ext0\n"})
 	h.daemons[n.Name] = d
 	h.must(d.Ready(h.within(30 * time.Second)))
 	h.Logf("daemon on %s ready after %v", n, time.Since(began).Round(time.Millisecond))

@@ -28,6 +28,7 @@ func TestHA(t *testing.T) {
 	}{
 		{"keepalived stopped", (*ha).keepalivedStopped},
 		{"links cut", (*ha).linksCut},
+		{"cut primary stays primary", (*ha).cutPrimaryStays},
 		{"host killed", (*ha).hostKilled},
 		{"both standby", (*ha).bothStandby},
 		{"failover without a daemon", (*ha).failoverWithoutDaemon},
