@@ -18,7 +18,8 @@ const attempts = 3
 // way round, so that nothing is ever answered for that is not let through or
 // has no way on, nor let through before its neighbours are guarded. If the
 // filter cannot be opened, nothing is added, and what has to go still goes; an
-// address whose host route cannot be made is not answered for.
+// address whose host route cannot be made is not answered for. One that cannot
+// be withdrawn keeps its route, the way back and its hole in the filter.
 //
 // The error is of the namespace as a whole: [ErrNamespaceGone], [ErrStale]
 // (observe again), or the context's. Everything smaller is in
@@ -40,6 +41,7 @@ func (d *Dataplane) Apply(ctx context.Context, c Changes) (Result, error) {
 		return res, fmt.Errorf("namespace %s: %w", c.Namespace, ErrStale)
 	}
 	a := &applier{d: d, s: s, changes: c, res: &res, lost: map[string]bool{}, unrouted: map[netip.Addr]bool{}, dropped: map[string]dropped{}}
+	a.stuck = map[netip.Addr]bool{}
 	a.ways = learnedWays{routes: map[Route]int{}, rules: map[Rule]bool{}}
 	if err := a.run(ctx); err != nil {
 		return res, fmt.Errorf("namespace %s: %w", c.Namespace, err)
@@ -83,8 +85,12 @@ type applier struct {
 	// closed: the filter could not be opened; nothing may be added.
 	closed bool
 	// hold keeps the final filter change back, because with it the record of a
-	// proxy_delay that is not yet put back would go.
+	// proxy_delay that is not yet put back would go, or what is still answered
+	// for would be let through no more.
 	hold bool
+	// stuck are the addresses that could not be withdrawn and are still answered
+	// for: their routes, and the way back, stay with them.
+	stuck map[netip.Addr]bool
 	// index of each device, by name.
 	index map[string]int
 	// unrouted addresses have no way on: they are not answered for.

@@ -21,9 +21,11 @@ func (a *applier) withdraw(ctx context.Context, c DeviceChange) {
 		if off {
 			learned.proxyNDP = new(bool)
 		} else {
-			a.hold = !a.lost[c.Device]
+			a.hold = a.hold || !a.lost[c.Device]
 		}
 	}
+	// The device answers for what cannot be deleted.
+	answers := c.Answers || c.Answer == Off && !off
 	// The device answered before unless this very change lets it.
 	answered := c.Answer == Off || c.Answer == Keep && c.Answers
 	for _, addr := range c.Delete {
@@ -33,6 +35,8 @@ func (a *applier) withdraw(ctx context.Context, c DeviceChange) {
 		e := neigh.Entry{Index: c.Index, Addr: addr}
 		if a.try(ctx, c.Device, addr, opDelete, func() error { return a.s.DeleteNeighbour(ctx, e) }) {
 			learned.removed = append(learned.removed, addr)
+		} else if answers && !a.lost[c.Device] {
+			a.stuck[addr], a.hold = true, true
 		}
 	}
 	if withdrawn := learned.removed; answered {
@@ -48,6 +52,8 @@ func (a *applier) withdraw(ctx context.Context, c DeviceChange) {
 		e := neigh.Entry{Index: c.Index, Addr: addr}
 		if a.try(ctx, c.Device, addr, opRemove, func() error { return a.s.DeleteNeighbour(ctx, e) }) {
 			a.res.Removed[c.Device] = append(a.res.Removed[c.Device], addr)
+		} else if answers && !a.lost[c.Device] {
+			a.stuck[addr] = true // the filter never let it through
 		}
 	}
 	if c.Delay != nil && !a.lost[c.Device] {

@@ -12,6 +12,9 @@ import (
 	"neutron-ndp-proxy-agent/dataplane/neigh"
 )
 
+// errStuck keeps a way.
+var errStuck = fmt.Errorf("%w: what it serves could not be withdrawn", ErrHeldBack)
+
 // way makes rules and routes. What cannot be made costs the addresses it leads
 // to, and nobody else: a missing way back leaves the neighbours on the link.
 func (a *applier) way(ctx context.Context) {
@@ -145,7 +148,10 @@ func (a *applier) unway(ctx context.Context) {
 	}
 	defer a.learnWays()
 	remove := func(f FoundRoute, op string) bool {
-		err := a.attempt(ctx, func() error { return a.s.DeleteRoute(ctx, f.Kernel) })
+		err := errStuck
+		if !a.leadsStuck(f.Route) {
+			err = a.attempt(ctx, func() error { return a.s.DeleteRoute(ctx, f.Kernel) })
+		}
 		if err != nil {
 			a.res.Failures = append(a.res.Failures, routeFailure(f.Route, op, err))
 		}
@@ -171,13 +177,25 @@ func (a *applier) unway(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		err := a.attempt(ctx, func() error { return a.s.DeleteRule(ctx, f.Kernel) })
+		err := errStuck
+		if len(a.stuck) == 0 {
+			err = a.attempt(ctx, func() error { return a.s.DeleteRule(ctx, f.Kernel) })
+		}
 		if err != nil {
 			a.fail("", netip.Addr{}, opRuleDelete, fmt.Errorf("%s: %w", f.Rule, err))
 			continue
 		}
 		a.ways.goneRules = append(a.ways.goneRules, f.Rule)
 	}
+}
+
+// leadsStuck reports whether the route is the way to, or back from, an address
+// that could not be withdrawn.
+func (a *applier) leadsStuck(r Route) bool {
+	if r.Host() {
+		return a.stuck[r.Dst.Addr()]
+	}
+	return len(a.stuck) > 0
 }
 
 // learnedWays is what was written of routes and rules.

@@ -59,8 +59,8 @@ func renamed(have Observation) map[string]BaselineDevice {
 	return out
 }
 
-// names are all devices that concern us: wanted, named by our table, or with
-// entries of ours.
+// names are all devices that concern us: wanted, named by our table, with
+// entries of ours, or to be rid of those of others.
 func (d *differ) names() []string {
 	set := map[string]bool{}
 	for _, w := range d.want.Devices {
@@ -76,6 +76,11 @@ func (d *differ) names() []string {
 	}
 	for name := range d.renamed {
 		set[name] = true
+	}
+	for _, i := range d.want.Idle {
+		if i.Exclusive {
+			set[i.Name] = true
+		}
 	}
 	return slices.Sorted(maps.Keys(set))
 }
@@ -204,7 +209,8 @@ func (d *differ) device(name string) {
 	if !usable && (wanted || !i.DisableIPv6) {
 		return
 	}
-	managed := d.managed(name)
+	idle := d.want.idle(name)
+	managed := d.managed(name) || idle
 	c := DeviceChange{Device: name, Index: i.Index, Answers: wanted && want.Answer}
 	// A sysctl that nothing says is ours may be anybody's.
 	if (wanted || managed) && i.ProxyNDP != c.Answers {
@@ -222,6 +228,7 @@ func (d *differ) device(name string) {
 	if delay != filter.NoDelay && i.ProxyDelay >= 0 && !sameDelay(i.ProxyDelay, delay) {
 		c.Delay = &delay
 	}
+	want.Exclusive = want.Exclusive || idle
 	d.entries(&c, want)
 	if !c.empty() {
 		d.drift(c, i)

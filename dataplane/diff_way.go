@@ -105,7 +105,7 @@ func (d *differ) routes() {
 		}
 	}
 	slices.SortStableFunc(c.Delete, func(a, b FoundRoute) int { return cmp.Compare(b.Dst.Bits(), a.Dst.Bits()) })
-	if slices.ContainsFunc(d.want.Devices, func(w Device) bool { return w.Exclusive }) {
+	if d.want.Exclusive() {
 		c.Remove = d.have.ForeignRoutes(d.want)
 	}
 }

@@ -164,6 +164,9 @@ func (o Observation) ForeignRoutes(want State) []FoundRoute {
 			devices[r.Device] = true
 		}
 	}
+	for _, w := range want.Ways {
+		devices[w] = true
+	}
 	var out []FoundRoute
 	for _, f := range o.Routes {
 		if !f.Ours && f.Host() && f.Table == MainTable && devices[f.Device] && !places[f.place()] &&

@@ -24,6 +24,11 @@ type State struct {
 	// last.
 	Routes []Route
 	Rules  []Rule
+	// Idle are devices on which nothing is published, sorted by name, none of
+	// Devices. Ways are devices besides those of Routes on which host routes of
+	// somebody else are looked for ([Observation.ForeignRoutes]); sorted, unique.
+	Idle []Idle
+	Ways []string
 }
 
 // LeaveProxyDelay as [Device.ProxyDelay] keeps the kernel's own value.
@@ -73,6 +78,9 @@ func (s *State) Normalize() {
 	s.Routes = slices.Compact(s.Routes)
 	slices.SortFunc(s.Rules, Rule.compare)
 	s.Rules = slices.Compact(s.Rules)
+	slices.SortFunc(s.Idle, func(a, b Idle) int { return strings.Compare(a.Name, b.Name) })
+	slices.Sort(s.Ways)
+	s.Ways = slices.Compact(s.Ways)
 	for i := range s.Devices {
 		d := &s.Devices[i]
 		slices.SortFunc(d.Published, netip.Addr.Compare)
@@ -105,6 +113,8 @@ func (s State) Device(name string) (Device, bool) {
 //	route 2001:db8:0:1::5/128 via fe80::2 dev fpr-1
 //	route ::/0 via 2001:db8::1 dev fg-1 onlink table 110
 //	rule 32800 iif fpr-1 table 110
+//	idle fg-2 exclusive
+//	way fpr-2
 func (s State) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "namespace %s\n", s.Namespace)
@@ -135,6 +145,16 @@ func (s State) String() string {
 	}
 	for _, r := range s.Rules {
 		fmt.Fprintf(&b, "rule %s\n", r)
+	}
+	for _, i := range s.Idle {
+		exclusive := ""
+		if i.Exclusive {
+			exclusive = " exclusive"
+		}
+		fmt.Fprintf(&b, "idle %s%s\n", i.Name, exclusive)
+	}
+	for _, w := range s.Ways {
+		fmt.Fprintf(&b, "way %s\n", w)
 	}
 	return b.String()
 }

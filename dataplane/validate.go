@@ -104,7 +104,7 @@ func valid(want State) (State, []Failure) {
 		}
 		out.Devices = append(out.Devices, v)
 	}
-	out, ways := validWays(want, out)
+	out, ways := validWays(want, validIdle(want, out))
 	out.Normalize()
 	return out, append(failures, ways...)
 }

@@ -90,6 +90,65 @@ func TestDeviceOfARouteIsMissing(t *testing.T) {
 	})
 }
 
+// What cannot be withdrawn is still answered for, so it keeps its way and its
+// hole in the filter; what else goes, goes.
+func TestWithdrawalThatFailsKeepsTheWay(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		w.addDevice(dev)
+		w.addDevice(inner)
+		faults := fakekernel.NewFaults(w.kernel())
+		d := on(faults, t)
+		for name, c := range map[string]struct {
+			to     dataplane.State
+			faults []fakekernel.Fault
+			left   dataplane.State
+		}{
+			"one of several": {
+				routed(host(3)), []fakekernel.Fault{{Op: fakekernel.DeleteNeighbour, Err: unix.ENOBUFS, Times: 3}},
+				routed(host(1), host(3)),
+			},
+			"the last, and the switch": {
+				nothing(), []fakekernel.Fault{
+					{Op: fakekernel.DeleteNeighbour, Err: unix.EPERM}, {Op: fakekernel.SetProxyNDP, Err: unix.EROFS},
+				}, routed(host(1)),
+			},
+			"nobody answers for it": { // the switch is off
+				nothing(), []fakekernel.Fault{{Op: fakekernel.DeleteNeighbour, Err: unix.EPERM}}, nothing(),
+			},
+		} {
+			converge(t, d, routed(host(1), host(2), host(3)))
+			for _, f := range c.faults {
+				faults.Fail(f)
+			}
+			res := apply(t, d, c.to, dataplane.Quick)
+			routedThere(t, w, c.left)
+			if w.proxyNDP(dev) && !slices.Contains(w.elements(dev), host(1)) {
+				t.Errorf("%s: answered for and not let through: %v, %v", name, w.entries(), res.Failures)
+			}
+			if len(res.Failures) == 0 || w.proxyNDP(dev) && slices.Contains(res.Withdrawn[dev], host(1)) {
+				t.Errorf("%s: %+v", name, res)
+			}
+			if res := converge(t, d, c.to); len(res.Drift) != 0 {
+				t.Errorf("%s: drift %v", name, res.Drift)
+			}
+			routedThere(t, w, c.to)
+		}
+		// Somebody else's, where the device is to be ours alone.
+		alone := routed(host(1))
+		alone.Devices[0].Exclusive = true
+		converge(t, d, alone)
+		w.setEntry(dev, host(9), 0, false)
+		w.addRoute(inner, static(host(9).String()+"/128", "fe80::2"))
+		there := w.routes()
+		faults.Fail(fakekernel.Fault{Op: fakekernel.DeleteNeighbour, Err: unix.EPERM})
+		if res := apply(t, d, alone, dataplane.Quick); len(res.RemovedRoutes) != 0 || !slices.Equal(there, w.routes()) {
+			t.Errorf("%+v", res)
+		}
+		converge(t, d, alone)
+		routedThere(t, w, alone)
+	})
+}
+
 // A device whose IPv6 is switched off is as good as none, also if that happens
 // between the look and the writing.
 func TestIPv6SwitchedOff(t *testing.T) {
