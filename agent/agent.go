@@ -68,7 +68,10 @@ type Options struct {
 	// carrier: what is behind it may have learned meanwhile that our addresses
 	// are elsewhere, while in the namespaces nothing changed.
 	Carrier <-chan struct{}
-	Log     *zap.Logger
+	// CarrierWait is how long after that two primaries of an HA router need to
+	// agree on one: Neutron's ha_vrrp_advert_int, and a little.
+	CarrierWait time.Duration
+	Log         *zap.Logger
 
 	Workers int
 	Plan    plan.Options

@@ -65,36 +65,50 @@ func (a *Agent) announce(ns string, state dataplane.State, have dataplane.Observ
 	}
 }
 
-// retellPause is the least time between two announcements of everything: a
-// link that comes and goes must not become a stream of advertisements.
-const retellPause = time.Second
+// retellAgain is the time from the first announcement after a carrier to the
+// second: a port that just came up may not forward yet (spanning tree).
+const retellAgain = 10 * time.Second
 
 // carriers has everything that is answered for announced again when the host
 // got a carrier. The other node of an HA router that was the primary in between
 // has the same link-layer address, and the switches keep it at that node's port
 // until a frame comes from here; keepalived, which never noticed, sends none.
+//
+// It waits until the two nodes have agreed (CarrierWait): an advertisement from
+// the one that is about to resign would move the switches' entries the wrong
+// way, and there is none from the other to move them back. A link that comes and
+// goes starts the wait anew.
 func (a *Agent) carriers(ctx context.Context) error {
+	var due <-chan time.Time
+	var rounds []time.Duration // still to come
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-a.o.Carrier: // nil: never
+			due, rounds = time.After(a.o.CarrierWait), []time.Duration{retellAgain}
+		case <-due:
+			a.retellAll()
+			due = nil
+			if len(rounds) > 0 {
+				due, rounds = time.After(rounds[0]), rounds[1:]
+			}
 		}
-		names := a.inventory.Namespaces()
-		a.mu.Lock()
-		for _, ns := range names {
-			a.retell[ns] = true
-		}
-		a.mu.Unlock()
-		a.o.Log.Info("the host got a carrier: announcing again what is answered for here", zap.Int("namespaces", len(names)))
-		for _, ns := range names {
-			a.queue.Add(ns, false)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(retellPause):
-		}
+	}
+}
+
+// retellAll marks everything to be announced once more, and has it looked at
+// first: only who holds the gateway's address now announces.
+func (a *Agent) retellAll() {
+	names := a.inventory.Namespaces()
+	a.mu.Lock()
+	for _, ns := range names {
+		a.retell[ns] = true
+	}
+	a.mu.Unlock()
+	a.o.Log.Info("the host got a carrier: announcing again what is answered for here", zap.Int("namespaces", len(names)))
+	for _, ns := range names {
+		a.queue.Add(ns, false)
 	}
 }
 

@@ -175,7 +175,7 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 		announces = engine
 	}
 	d.Agent = agent.New(agent.Options{
-		Scope: s.scope, Dataplane: s.kernel, Announcer: announces, Log: log, Plan: s.plan, Carrier: s.carrier,
+		Scope: s.scope, Dataplane: s.kernel, Announcer: announces, Log: log, Plan: s.plan, Carrier: s.carrier, CarrierWait: carrierWait,
 		Watcher: kernel.NewWatcher(dataplane.WatchOptions{Rescan: 500 * time.Millisecond}),
 		Workers: 2, Audit: s.audit, RetryMin: s.retry, RetryMax: max(time.Second, s.retry),
 		Jitter: func() float64 { return 0.5 },

@@ -25,10 +25,13 @@ type Config struct {
 	Files   []string          // the files that were read, in order of rising precedence
 	Origins map[string]string // "[group] option" -> "file:line"; options at their default are absent
 
-	Host            string // [DEFAULT] host: what Neutron calls this machine
-	AgentMode       string // one of the Mode constants
-	StatePath       string // [DEFAULT] state_path, to which other options refer
-	ControlExchange string // [DEFAULT] control_exchange, "neutron" by default
+	Host      string // [DEFAULT] host: what Neutron calls this machine
+	AgentMode string // one of the Mode constants
+	// VRRPAdvertInterval is ha_vrrp_advert_int: keepalived tells the other
+	// nodes of an HA router this often that it is the primary.
+	VRRPAdvertInterval time.Duration
+	StatePath          string // [DEFAULT] state_path, to which other options refer
+	ControlExchange    string // [DEFAULT] control_exchange, "neutron" by default
 
 	ReportInterval     time.Duration // [agent] report_interval
 	RPCResponseTimeout time.Duration // [DEFAULT] rpc_response_timeout

@@ -75,13 +75,16 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, hup hangups
 		Watcher:   kernel.NewWatcher(dataplane.WatchOptions{}),
 		Announcer: sender,
 		Carrier:   uplinks.Carrier(),
-		Log:       log,
-		Workers:   cfg.NDPProxy.Workers,
-		Plan:      plan.Options{ProxyDelay: cfg.NDPProxy.ProxyDelay, Exclusive: cfg.NDPProxy.RemoveForeign},
-		Audit:     cfg.NDPProxy.AuditInterval,
-		RetryMin:  retryMin,
-		RetryMax:  longestRetry(cfg.NDPProxy.AuditInterval),
-		Jitter:    rand.Float64,
+		// The one that hears of the other first resigns at the next
+		// advertisement; keepalived takes its time for the rest.
+		CarrierWait: cfg.VRRPAdvertInterval + time.Second,
+		Log:         log,
+		Workers:     cfg.NDPProxy.Workers,
+		Plan:        plan.Options{ProxyDelay: cfg.NDPProxy.ProxyDelay, Exclusive: cfg.NDPProxy.RemoveForeign},
+		Audit:       cfg.NDPProxy.AuditInterval,
+		RetryMin:    retryMin,
+		RetryMax:    longestRetry(cfg.NDPProxy.AuditInterval),
+		Jitter:      rand.Float64,
 	})
 
 	feed := newFileFeed

@@ -20,7 +20,7 @@ func TestUplinkComesBack(t *testing.T) {
 	p.Veth(host, "tap0", sw, "vm0")
 	dir := t.TempDir()
 	source, ini := filepath.Join(dir, "published.yaml"), filepath.Join(dir, "agent.ini")
-	put(t, ini, fmt.Sprintf("[ndp_proxy]\nsource = file\nsource_file = %s\nnetns_dir = %s\nuplinks = bond*, eth0\n", source, p.Dir))
+	put(t, ini, fmt.Sprintf("[ndp_proxy]\nsource = file\nsource_file = %s\nnetns_dir = %s\nuplinks = bond*, eth0\n[DEFAULT]\nha_vrrp_advert_int = 0\n", source, p.Dir))
 	put(t, source, fmt.Sprintf("version: 1\nnamespaces:\n- name: router\n  devices:\n  - name: %s\n    gateway_addresses: ['%s']\n    internal_subnets: ['%s']\n    published: ['%s']\n",
 		nettest.External, p.GatewayAddr, p.InternalNet, p.InstanceAddr))
 	heard := p.Upstream.Capture("eth0")
@@ -41,7 +41,7 @@ func TestUplinkComesBack(t *testing.T) {
 		}
 		sw.IP("link", "set", device, "down")
 		sw.IP("link", "set", device, "up")
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(1500 * time.Millisecond) // the wait is a second
 	}
 	nettest.Eventually(t, 5*time.Second, "another advertisement", func() bool { return advertised() > before })
 	if err := d.end(t, syscall.SIGTERM); err != nil {
