@@ -94,11 +94,24 @@ rabbitmq: need-go need-cc need-root ## Tests with a private RabbitMQ on ports of
 	    [ -n "$$packages" ] || { echo 'no test has the build tag rabbitmq' >&2; exit 1; }; \
 	    CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 15m -tags rabbitmq $$packages)
 
-.PHONY: e2e
-e2e: build need-root ## The lab: a real Neutron, our daemon, an upstream that pings (root, Neutron's packages; 6 min)
+# The lab in its three shapes: which tests run in which is told by their names,
+# and each test skips itself in a lab that is not its own.
+E2E = NDP_AGENT_BIN=$(CURDIR)/bin/neutron-ndp-proxy-agent $(GO) test -count=1 -timeout 30m -tags lab
+E2E_TWO_HOSTS = '^Test(HA|RebuildRescheduled)'
+E2E_DVR = '^TestDVR'
+
+.PHONY: e2e e2e-one-host e2e-ha e2e-dvr
+e2e: e2e-one-host e2e-ha e2e-dvr ## The lab: a real Neutron, our daemon, an upstream that pings (root, Neutron's packages; 20 min)
+e2e-one-host: build need-root ## Legacy routers, migration
 	@test/lab/install net broker neutron
 	$(call lane,the configuration as oslo.config reads it,$(GO) test -count=1 -timeout 5m -tags lab -run Oslo ./agent/config/)
-	$(call lane,end to end on a real Neutron,NDP_AGENT_BIN=$(CURDIR)/bin/neutron-ndp-proxy-agent $(GO) test -count=1 -timeout 30m -tags lab ./test/e2e/...)
+	$(call lane,end to end on a real Neutron,$(E2E) -skip $(E2E_DVR) ./test/e2e/...)
+e2e-ha: build need-root ## HA routers on two hosts
+	@test/lab/install net broker neutron
+	$(call lane,end to end: two hosts with HA routers,LAB_HOST2=1 $(E2E) -run $(E2E_TWO_HOSTS) ./test/e2e/...)
+e2e-dvr: build need-root ## Distributed routers on two hosts with Open vSwitch
+	@test/lab/install net broker neutron ovs
+	$(call lane,end to end: distributed routers,LAB_HOST2=1 LAB_L2=ovs $(E2E) -run $(E2E_DVR) ./test/e2e/...)
 
 .PHONY: bench
 bench: need-go ## Benchmarks of all packages (root for those in namespaces; minutes)
