@@ -86,13 +86,6 @@ func (w *dvr) sub(name string, body func(w *dvr)) {
 
 func (w *dvr) nodes() []*lab.Node { return []*lab.Node{w.one, w.two} }
 
-func (w *dvr) other(n *lab.Node) *lab.Node {
-	if n.Name == w.one.Name {
-		return w.two
-	}
-	return w.one
-}
-
 // instances finds or makes them where they belong, published or not.
 func (w *dvr) instances() {
 	w.Helper()
