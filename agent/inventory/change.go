@@ -39,14 +39,9 @@ type Snapshot struct {
 	// for all routers.
 	KeepProxiesOf  []string
 	KeepAllProxies bool
-	// Ports are the places of ports of those proxies, as far as they were
-	// asked for; the places of all others stay as they were. See
-	// [Inventory.ReplacePorts] for ports that were asked for and do not exist.
+	// Ports are the places of ports of those proxies, as far as they are known
+	// already; the places of all others stay as they were.
 	Ports []Port
-	// KeepPorts are ids of ports that the source named but could not
-	// describe; KeepAllPorts: there is one that it could not even name.
-	KeepPorts    []string
-	KeepAllPorts bool
 	// Held are the routers that it could not describe, by id, with the names
 	// of the namespaces that may belong to them: what is there and belongs to
 	// no other router is not removed. A name that ends in a hyphen

@@ -233,6 +233,40 @@ func TestAPushJustBeforeAPullWins(t *testing.T) {
 	})
 }
 
+// Two servers push in another order than they wrote: what was deleted does not
+// come back, since no id is used twice.
+func TestADeletionWinsOverALateCreation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inv := inventory.New(func([]string) {})
+		inv.Replace(inventory.Snapshot{Routers: []inventory.Router{router("a", "ns")}})
+		want := func(what string, ids ...string) {
+			t.Helper()
+			if diff := cmp.Diff(ids, proxies(t, inv, "a")); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", what, diff)
+			}
+		}
+		inv.RemoveProxy(proxy("p", "a", 1))
+		time.Sleep(time.Second)
+		inv.SetProxy(proxy("p", "a", 1))
+		want("created a second after it was deleted")
+		inv.SetProxy(proxy("q", "a", 1))
+		want("another", "q")
+		inv.BeginPull()
+		inv.RemoveProxy(proxy("q", "a", 1))
+		time.Sleep(time.Minute)
+		inv.SetProxy(proxy("q", "a", 1))
+		inv.ReplaceProxies([]string{"a"}, inventory.Snapshot{Proxies: []inventory.Proxy{proxy("q", "a", 1)}})
+		inv.EndPull()
+		want("deleted during a pull")
+		inv.SetProxy(proxy("p", "a", 1))
+		want("long after", "p")
+		inv.RemoveProxy(proxy("p", "a", 1))
+		inv.ForgetPushes()
+		inv.SetProxy(proxy("p", "a", 1))
+		want("on a new subscription", "p")
+	})
+}
+
 // However the same facts arrive, the inventory ends the same, and every
 // namespace whose content changed was named.
 func TestAnyOrderEndsTheSame(t *testing.T) {

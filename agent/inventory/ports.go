@@ -12,8 +12,6 @@ type ports struct {
 	places map[string]Place          // known ones only
 	// unknown are the other ports of users.
 	unknown map[string]bool
-	// expected are ports that a pull asks for before any proxy names them.
-	expected map[string]bool
 }
 
 func newPorts() ports {
@@ -42,48 +40,24 @@ func (p *ports) unuse(port, router string) {
 	}
 }
 
-// SetPort records where a port is, as pushed; [Anywhere] as its place: that is
-// no longer known. It reports whether a proxy of a router on this host is
-// concerned.
+// SetPort records where a port is; [Anywhere] as its place: that is no longer
+// known. It reports whether a proxy of a router on this host is concerned. The
+// caller sees to it that no older news comes after newer.
 func (i *Inventory) SetPort(p Port) (local bool) {
 	i.change(func(d dirt) {
 		local = len(i.ports.users[p.ID]) > 0
-		if local || i.ports.expected[p.ID] {
-			i.journal.note(push{port: &p})
-		}
 		i.setPort(p, d)
 	})
 	return local
 }
 
-// ReplacePorts sets the places of the given ports to those of the snapshot.
-// Those that it neither names nor says to keep do not exist: they are
-// [Elsewhere], until the proxies that name them go.
-func (i *Inventory) ReplacePorts(ids []string, s Snapshot) {
+// SetPorts does the same for many at once.
+func (i *Inventory) SetPorts(ports []Port) {
 	i.change(func(d dirt) {
-		keep, named := set(s.KeepPorts), map[string]bool{}
-		for _, p := range s.Ports {
-			named[p.ID] = true
+		for _, p := range ports {
 			i.setPort(p, d)
 		}
-		for _, id := range ids {
-			if !named[id] && !keep[id] && !s.KeepAllPorts {
-				i.setPort(Port{ID: id, Place: Elsewhere}, d)
-			}
-		}
-		i.replayPorts(d)
 	})
-}
-
-// ExpectPorts makes [Inventory.WantsPort] true for ports that a pull asks for
-// and that no proxy names yet, until [Inventory.EndPull]: a push about one
-// while its answer is on the way must not be lost.
-func (i *Inventory) ExpectPorts(ids []string) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.journal.pulling {
-		i.ports.expected = set(ids)
-	}
 }
 
 // WantsPort reports whether [Inventory.SetPort] of that port would matter. It
@@ -91,7 +65,7 @@ func (i *Inventory) ExpectPorts(ids []string) {
 func (i *Inventory) WantsPort(id string) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return len(i.ports.users[id]) > 0 || i.ports.expected[id]
+	return len(i.ports.users[id]) > 0
 }
 
 // PortIDs returns the ids of the ports whose places matter, sorted.
@@ -108,6 +82,30 @@ func (i *Inventory) UnknownPorts() []string {
 	return slices.Sorted(maps.Keys(i.ports.unknown))
 }
 
+// UnknownPort reports whether a port is one of them.
+func (i *Inventory) UnknownPort(id string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.ports.unknown[id]
+}
+
+// PortsOf returns the ids of the ports of some routers whose places matter,
+// sorted.
+func (i *Inventory) PortsOf(routerIDs []string) []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	ids := map[string]bool{}
+	for _, id := range routerIDs {
+		if i.routers[id].ByPlace() {
+			for _, p := range i.proxies[id] {
+				ids[p.PortID] = true
+			}
+		}
+	}
+	delete(ids, "")
+	return slices.Sorted(maps.Keys(ids))
+}
+
 // PortRouters returns the ids of the routers with a proxy of that port, sorted.
 func (i *Inventory) PortRouters(id string) []string {
 	i.mu.Lock()
@@ -115,17 +113,21 @@ func (i *Inventory) PortRouters(id string) []string {
 	return slices.Sorted(maps.Keys(i.ports.users[id]))
 }
 
-// HasProxiesHere reports whether a router has a proxy whose port is on this
-// host.
-func (i *Inventory) HasProxiesHere(routerID string) bool {
+// Awaits reports whether a router waits for an attachment ([Router.Awaits]),
+// and whether it would publish something through one that serves what is here.
+func (i *Inventory) Awaits(routerID string) (awaits, here bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	r := i.routers[routerID]
+	if r.Awaits == "" {
+		return false, false
+	}
 	for _, p := range i.proxies[routerID] {
-		if i.ports.places[p.PortID] == Here {
-			return true
+		if r.Enabled && i.ports.places[p.PortID] == Here {
+			return true, true
 		}
 	}
-	return false
+	return true, false
 }
 
 func (i *Inventory) setPort(p Port, d dirt) {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -51,6 +49,12 @@ func TestPlacesOfPorts(t *testing.T) {
 	if diff := cmp.Diff([]string{"new"}, inv.UnknownPorts()); diff != "" {
 		t.Errorf("unknown ports (-want +got):\n%s", diff)
 	}
+	if !inv.UnknownPort("new") || inv.UnknownPort("here") || inv.UnknownPort("old") {
+		t.Error("UnknownPort does not agree with that")
+	}
+	if diff := cmp.Diff([]string{"here", "new"}, inv.PortsOf([]string{"a", "legacy", "nobody"})); diff != "" {
+		t.Errorf("ports of some routers (-want +got):\n%s", diff)
+	}
 	for id, want := range map[string]bool{"here": true, "new": true, "nobody's": false, "old": false} {
 		if got := inv.WantsPort(id); got != want {
 			t.Errorf("WantsPort(%s) = %v", id, got)
@@ -61,9 +65,6 @@ func TestPlacesOfPorts(t *testing.T) {
 	}
 	if got := places(t, inv, "legacy"); got != nil {
 		t.Errorf("places of a router that serves them all: %v", got)
-	}
-	if !inv.HasProxiesHere("a") || inv.HasProxiesHere("legacy") {
-		t.Error("who has proxies here is wrong")
 	}
 	if diff := cmp.Diff([]string{"a", "b"}, inv.PortRouters("here")); diff != "" {
 		t.Errorf("routers of the port (-want +got):\n%s", diff)
@@ -77,13 +78,11 @@ func TestPlacesOfPorts(t *testing.T) {
 		{"the port moves away", func() { inv.SetPort(inventory.Port{ID: "here", Place: inventory.Elsewhere}) }, []string{"fip", "fip-b"}},
 		{"told again", func() { inv.SetPort(inventory.Port{ID: "here", Place: inventory.Elsewhere}) }, nil},
 		{"nobody's port", func() { inv.SetPort(inventory.Port{ID: "old", Place: inventory.Elsewhere}) }, nil},
-		{"one that was asked for and is gone", func() { inv.ReplacePorts([]string{"new"}, inventory.Snapshot{}) }, []string{"fip"}},
-		{"and could not be read", func() { inv.ReplacePorts([]string{"new"}, inventory.Snapshot{KeepPorts: []string{"new"}}) }, nil},
-		{"nor told which", func() { inv.ReplacePorts([]string{"new"}, inventory.Snapshot{KeepAllPorts: true}) }, nil},
-		{"nobody knows any more", func() { inv.SetPort(inventory.Port{ID: "new"}) }, []string{"fip"}},
-		{"it comes here", func() {
-			inv.ReplacePorts([]string{"new"}, inventory.Snapshot{Ports: []inventory.Port{{ID: "new", Place: inventory.Here}}})
+		{"several are told", func() {
+			inv.SetPorts([]inventory.Port{{ID: "here", Place: inventory.Elsewhere}, {ID: "new", Place: inventory.Elsewhere}, {ID: "old", Place: inventory.Here}})
 		}, []string{"fip"}},
+		{"nobody knows any more", func() { inv.SetPort(inventory.Port{ID: "new"}) }, []string{"fip"}},
+		{"it comes here", func() { inv.SetPorts([]inventory.Port{{ID: "new", Place: inventory.Here}}) }, []string{"fip"}},
 		{"its proxy goes", func() { inv.RemoveProxy(proxyOf("q", "a", "new")) }, []string{"fip"}},
 	}
 	for _, s := range steps {
@@ -132,49 +131,29 @@ func TestAPlaceSurvivesItsRoutersUpdate(t *testing.T) {
 	}
 }
 
-// The answer to a pull may be older than a push that came before it.
-func TestAPortPushedDuringAPullWins(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		inv := inventory.New(func([]string) {})
-		routers := inventory.Snapshot{Routers: []inventory.Router{distributed("a", "fip")}, Proxies: []inventory.Proxy{proxyOf("p", "a", "x")}}
-		stale := inventory.Snapshot{Ports: []inventory.Port{{ID: "x", Place: inventory.Elsewhere}}}
-		inv.Replace(inventory.Snapshot{})
-		inv.BeginPull()
-		inv.ExpectPorts([]string{"x"})
-		if !inv.WantsPort("x") {
-			t.Fatal("a port that is being asked for is not wanted")
-		}
-		if inv.SetPort(inventory.Port{ID: "x", Place: inventory.Here}) {
-			t.Error("taken for a local one before its router is known")
-		}
-		both := routers
-		both.Ports = stale.Ports
-		inv.ReplaceRouters([]string{"a"}, both)
-		inv.EndPull()
-		want := map[string]inventory.Place{"x": inventory.Here}
-		if diff := cmp.Diff(want, places(t, inv, "a")); diff != "" {
-			t.Errorf("places after a router was learned (-want +got):\n%s", diff)
-		}
-		pull := func() {
-			inv.BeginPull()
-			inv.ReplacePorts([]string{"x"}, stale)
-			inv.EndPull()
-		}
-		time.Sleep(time.Second)
-		pull()
-		if diff := cmp.Diff(want, places(t, inv, "a")); diff != "" {
-			t.Errorf("a second after the push (-want +got):\n%s", diff)
-		}
-		time.Sleep(2 * time.Second)
-		pull()
-		if got := places(t, inv, "a")["x"]; got != inventory.Elsewhere {
-			t.Errorf("three seconds after the push the answer must stand: %s", got)
-		}
-		inv.ExpectPorts([]string{"y"})
-		if inv.WantsPort("y") {
-			t.Error("expected without a pull")
-		}
+// What waits for an attachment is worth a question only if something of it
+// would be published there.
+func TestAwaits(t *testing.T) {
+	inv := inventory.New(func([]string) {})
+	waiting := inventory.Router{ID: "w", Enabled: true, Awaits: "the agent gateway port"}
+	off := inventory.Router{ID: "off", Awaits: "the agent gateway port"}
+	inv.Replace(inventory.Snapshot{
+		Routers: []inventory.Router{distributed("a", "fip"), waiting, off},
+		Proxies: []inventory.Proxy{proxyOf("1", "a", "x"), proxyOf("2", "w", "x"), proxyOf("3", "w", "y"), proxyOf("4", "off", "x")},
+		Ports:   []inventory.Port{{ID: "x", Place: inventory.Here}},
 	})
+	check := func(id string, awaits, here bool) {
+		t.Helper()
+		if a, h := inv.Awaits(id); a != awaits || h != here {
+			t.Errorf("%s: awaits %v, here %v", id, a, h)
+		}
+	}
+	check("a", false, false)
+	check("nobody", false, false)
+	check("w", true, true)
+	check("off", true, false)
+	inv.SetPort(inventory.Port{ID: "x", Place: inventory.Elsewhere})
+	check("w", true, false)
 }
 
 func TestDependents(t *testing.T) {

@@ -20,40 +20,56 @@ const journalGrace = 2 * time.Second
 // its reply may come after them, so they are applied once more on top of it. A
 // push that the pull had already seen changes nothing then.
 type journal struct {
-	now      func() time.Time
-	pushes   []push
+	now    func() time.Time
+	pushes []push
+	// gone are the proxies deleted by one of the pushes, by id: two servers may
+	// push in another order than they wrote, and an id is never used again.
+	gone     map[string]bool
 	pulling  bool
 	overflow bool
 }
 
-// push is of a proxy, or, if port is set, of a port.
 type push struct {
 	proxy   Proxy
 	deleted bool
-	port    *Port
 	at      time.Time
 }
 
 func (j *journal) note(p push) {
 	p.at = j.now()
-	if !j.pulling {
-		j.prune(p.at)
-	}
 	if len(j.pushes) >= journalLimit {
 		j.overflow = j.overflow || j.pulling
-		j.pushes = j.pushes[1:]
+		j.drop(1)
 	}
 	j.pushes = append(j.pushes, p)
+	if p.deleted {
+		if j.gone == nil {
+			j.gone = map[string]bool{}
+		}
+		j.gone[p.proxy.ID] = true
+	}
 }
 
 func (j *journal) prune(now time.Time) {
 	first := slices.IndexFunc(j.pushes, func(p push) bool { return now.Sub(p.at) < journalGrace })
 	if first < 0 {
-		j.pushes = nil
+		j.forget()
 		return
 	}
-	j.pushes = j.pushes[first:]
+	j.drop(first)
 }
+
+// drop forgets the first pushes.
+func (j *journal) drop(n int) {
+	for _, p := range j.pushes[:n] {
+		if p.deleted {
+			delete(j.gone, p.proxy.ID)
+		}
+	}
+	j.pushes = j.pushes[n:]
+}
+
+func (j *journal) forget() { j.pushes, j.gone = nil, nil }
 
 // BeginPull keeps the pushes from now on; EndPull must follow the replacing
 // call. One pull at a time: the source asks for one thing after the other.
@@ -70,7 +86,6 @@ func (i *Inventory) EndPull() (overtaken bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.journal.pulling = false
-	i.ports.expected = nil
 	i.journal.prune(i.journal.now())
 	return i.journal.overflow
 }
@@ -80,11 +95,12 @@ func (i *Inventory) EndPull() (overtaken bool) {
 func (i *Inventory) ForgetPushes() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.journal.pushes = nil
+	i.journal.forget()
 }
 
-// SetProxy records a pushed proxy. It reports whether the proxy's router is
-// on this host: others come in numbers, since the fanout is cloud-wide.
+// SetProxy records a pushed proxy, unless it was just removed. It reports
+// whether the proxy's router is on this host: others come in numbers, since the
+// fanout is cloud-wide.
 func (i *Inventory) SetProxy(p Proxy) (local bool) {
 	return i.push(push{proxy: p})
 }
@@ -96,33 +112,24 @@ func (i *Inventory) RemoveProxy(p Proxy) (local bool) {
 
 func (i *Inventory) push(p push) (local bool) {
 	i.change(func(d dirt) {
+		if !i.journal.pulling {
+			i.journal.prune(i.journal.now())
+		}
+		if i.journal.gone[p.proxy.ID] && !p.deleted {
+			return // it came late: the proxy was deleted since
+		}
 		i.journal.note(p)
 		local = i.applyPush(p, d)
 	})
 	return local
 }
 
-// replay applies the proxies first: a port counts once a proxy names it.
 func (i *Inventory) replay(d dirt) {
 	if !i.journal.pulling {
 		return
 	}
 	for _, p := range i.journal.pushes {
-		if p.port == nil {
-			i.applyPush(p, d)
-		}
-	}
-	i.replayPorts(d)
-}
-
-func (i *Inventory) replayPorts(d dirt) {
-	if !i.journal.pulling {
-		return
-	}
-	for _, p := range i.journal.pushes {
-		if p.port != nil {
-			i.setPort(*p.port, d)
-		}
+		i.applyPush(p, d)
 	}
 }
 

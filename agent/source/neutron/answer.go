@@ -14,7 +14,6 @@ type answer struct {
 	routers                []rpc.Router
 	proxies                []rpc.NDPProxy
 	badRouters, badProxies []rpc.Malformed
-	ports                  []inventory.Port
 }
 
 // ids are the routers that the server described.
@@ -26,28 +25,11 @@ func (a answer) ids() []string {
 	return ids
 }
 
-// portIDs are the ports whose places matter: those of the proxies of routers
-// that serve by place.
-func (a answer) portIDs(h Host) []string {
-	byPlace := map[string]bool{}
-	for _, r := range a.routers {
-		byPlace[r.ID] = Router(r, h).ByPlace()
-	}
-	var ids []string
-	for _, p := range a.proxies {
-		if byPlace[p.RouterID] && p.PortID != "" {
-			ids = append(ids, p.PortID)
-		}
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}
-
 // snapshot translates an answer. What could not be understood stays as it was:
 // an object by its id, or, where even that could not be read, everything that
 // the answer does not name, since any of it may be meant.
 func (a answer) snapshot(h Host) inventory.Snapshot {
-	s := inventory.Snapshot{Held: map[string][]string{}, Ports: a.ports}
+	s := inventory.Snapshot{Held: map[string][]string{}}
 	named := map[string]bool{}
 	for _, r := range a.routers {
 		s.Routers = append(s.Routers, Router(r, h))

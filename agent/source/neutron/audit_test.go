@@ -167,6 +167,29 @@ func TestARouterThatCouldNotBeReadIsAskedForAgain(t *testing.T) {
 	})
 }
 
+// However many cannot be read, each is asked for again in its turn.
+func TestUnreadableRoutersTakeTurns(t *testing.T) {
+	var sick []string
+	prepare := func(s setup) {
+		for n := range 6 {
+			id := fmt.Sprintf("%08d-0000-0000-0000-000000000000", n)
+			sick = append(sick, id)
+			s.bad = append(s.bad, rpc.Malformed{ID: id, Err: errors.New("gw_port is missing")})
+		}
+	}
+	runningAs(t, "", prepare, func(s setup) {
+		s.set(func() { // the last is well
+			s.bad = s.bad[:5]
+			s.routers[sick[5]] = router(sick[5])
+		})
+		time.Sleep(3 * time.Minute)
+		synctest.Wait()
+		if _, known := s.inv.Router(sick[5]); !known {
+			t.Error("three audits of two routers each have not come to the last of six")
+		}
+	})
+}
+
 // What was noted beside a full sync that fails is asked for all the same.
 func TestAFailingFullSyncTakesNothingAlong(t *testing.T) {
 	running(t, func(s setup) {

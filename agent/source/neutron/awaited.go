@@ -39,12 +39,12 @@ func (a *awaited) note(r inventory.Router) {
 // from here is not asked for; it starts anew when there is.
 func (a *awaited) next(now time.Time) (at time.Time, waiting bool) {
 	for id, g := range a.routers {
-		e, known := a.inventory.Router(id)
-		if !known || e.Router.Awaits == "" {
+		awaits, here := a.inventory.Awaits(id)
+		if !awaits {
 			delete(a.routers, id)
 			continue
 		}
-		if !e.Router.Enabled || !a.inventory.HasProxiesHere(id) {
+		if !here {
 			*g = again{}
 			continue
 		}

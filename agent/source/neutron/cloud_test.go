@@ -31,12 +31,14 @@ type cloud struct {
 	bad      []rpc.Malformed   // of the next Routers
 	badProxy []rpc.Malformed   // of the next NDPProxies
 	badPort  []rpc.Malformed   // of the next Ports
+	badAgent []rpc.Malformed   // of the next L3Agents
 	fail     error
 	// failRouters is the error of Routers alone, failIDs that of RouterIDs.
 	failRouters, failIDs error
 	// failPorts is the error of Ports alone, failAgents that of L3Agents,
 	// failProbe that of Reprobe.
 	failPorts, failAgents, failProbe error
+	sickPorts                        []string // Ports fails if asked for one of them
 	calls                            []string
 	slow                             func(call string) // runs after the data was read, before the answer
 }
@@ -125,7 +127,11 @@ func (c *cloud) Ports(_ context.Context, ids []string) (out []rpc.BoundPort, bad
 		return nil, nil, err
 	}
 	c.mu.Lock()
-	if err := c.failPorts; err != nil {
+	err = c.failPorts
+	if c.sick(ids) {
+		err = errSick
+	}
+	if err != nil {
 		c.mu.Unlock()
 		return nil, nil, err
 	}
@@ -152,11 +158,12 @@ func (c *cloud) L3Agents(_ context.Context, hosts []string) (out []rpc.Agent, ba
 		return nil, nil, c.failAgents
 	}
 	for _, h := range hosts {
-		if mode, ok := c.modes[h]; ok {
+		unread := slices.ContainsFunc(c.badAgent, func(m rpc.Malformed) bool { return m.ID == h || m.ID == "#0" })
+		if mode, ok := c.modes[h]; ok && !unread {
 			out = append(out, rpc.Agent{Host: h, Type: rpc.L3AgentType, Mode: mode})
 		}
 	}
-	return out, nil, nil
+	return out, c.badAgent, nil
 }
 
 func (c *cloud) Reprobe(context.Context) error {

@@ -12,14 +12,24 @@
 //
 // # Calls
 //
-// Their number does not depend on the number of routers, proxies and ports but
-// for the size of a chunk (Config of rpc/neutron):
+// One goroutine asks for routers and proxies, one thing after the other, so that
+// no answer is older than the message that was the reason. Ports have two of
+// their own, one for those that somebody waits for and one for all of them: the
+// routers and their proxies count as soon as they are known, whatever becomes
+// of the ports. A port whose place is not known (yet) has none (Anywhere), which
+// leaves what is published as it is.
+//
+// Answers about ports and pushes come in any order; the highest revision wins,
+// see sighting.
+//
+// The number of calls does not depend on the number of routers, proxies and
+// ports but for the size of a chunk (Config of rpc/neutron):
 //
 //	                          ids  routers  proxies  ports  L3 agents
 //	full sync                  1      1        1      dvr    snat
-//	message about a router     -      1        1      dvr    snat
+//	message about a router     -      1        1      dvr    snat, once for a host
 //	audit                      -      1        1      dvr    snat
-//	proxy of an unknown port   -      -        -      dvr    snat
+//	proxy of an unknown port   -      -        -      dvr    snat, once for a host
 //	port moved to a new host   -      -        -      -      snat, once for a host
 //	port deleted               -      -        1      -      -
 //

@@ -9,18 +9,20 @@ import (
 
 // wanted is what has to be asked for.
 type wanted struct {
-	full, audit bool
+	// full: everything; audit: what may have changed without a word; turn: the
+	// part of an audit that goes through the routers.
+	full, audit, turn bool
 	// routers to ask for, with their proxies; routers to ask for the proxies of;
 	// ports; hosts to ask for the L3 agents of.
 	routers, proxiesOf, ports, hosts map[string]bool
 }
 
 func (w wanted) nothing() bool {
-	return !w.full && !w.audit && len(w.routers)+len(w.proxiesOf)+len(w.ports)+len(w.hosts) == 0
+	return !w.full && !w.audit && !w.turn && len(w.routers)+len(w.proxiesOf)+len(w.ports)+len(w.hosts) == 0
 }
 
 func (w *wanted) merge(o wanted) {
-	w.full, w.audit = w.full || o.full, w.audit || o.audit
+	w.full, w.audit, w.turn = w.full || o.full, w.audit || o.audit, w.turn || o.turn
 	merge(&w.routers, o.routers)
 	merge(&w.proxiesOf, o.proxiesOf)
 	merge(&w.ports, o.ports)
@@ -104,13 +106,23 @@ func (n *notes) take() wanted {
 	return w
 }
 
-// rotation picks which of many routers an audit reads again: those read
-// longest ago come first, so that each has its turn and an audit costs the
-// server the same however many there are.
+// takeUrgent takes what messages asked for, and leaves the rest.
+func (n *notes) takeUrgent() wanted {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	w := wanted{routers: n.open.routers, proxiesOf: n.open.proxiesOf}
+	n.open.routers, n.open.proxiesOf = nil, nil
+	return w
+}
+
+// rotation picks which of many things an audit reads again: those read longest
+// ago come first, so that each has its turn and an audit costs the server the
+// same however many there are.
 type rotation map[string]time.Time
 
 func (r rotation) pick(ids []string, most int) []string {
-	maps.DeleteFunc(r, func(id string, _ time.Time) bool { return !slices.Contains(ids, id) })
+	exist := set(ids...)
+	maps.DeleteFunc(r, func(id string, _ time.Time) bool { return !exist[id] })
 	picked := slices.Clone(ids)
 	slices.SortStableFunc(picked, func(a, b string) int { return r[a].Compare(r[b]) })
 	return picked[:min(len(picked), most)]

@@ -21,6 +21,21 @@ func TestAPortIsDeleted(t *testing.T) {
 	})
 }
 
+// The node of the database that answers still lists the port and its proxies, or
+// another server's push comes late: it is nowhere all the same.
+func TestADeletedPortIsNowhereAtOnce(t *testing.T) {
+	runningAs(t, rpc.ModeDVR, dvr, func(s setup) {
+		s.push(rpc.Deleted, bound("port", "", 0))
+		s.want(t, "still listed", "p1")
+		s.wantPlace(t, "deleted", inventory.Elsewhere)
+		s.push(rpc.Updated, bound("port", here, 6))
+		s.wantPlace(t, "a late push", inventory.Elsewhere)
+		s.events <- rpc.RoutersUpdated{IDs: []string{rid}}
+		synctest.Wait()
+		s.wantPlace(t, "an answer from before", inventory.Elsewhere)
+	})
+}
+
 // A port that is gone although its proxy is still listed is nowhere.
 func TestAPortThatDoesNotExist(t *testing.T) {
 	runningAs(t, rpc.ModeDVR, dvr, func(s setup) {
@@ -91,37 +106,73 @@ func TestAPushedPortThatCannotBeRead(t *testing.T) {
 	})
 }
 
-// While the places of ports are not known, being in sync would mean to take
-// away what is published from here.
-func TestTheFirstSyncNeedsThePorts(t *testing.T) {
-	for _, what := range []string{"ports", "agents"} {
+// Nothing but the ports' own addresses waits for the ports and the modes of L3
+// agents: the routers are known without, in sync, and no place is guessed.
+func TestTheFirstSyncDoesNotWaitForPorts(t *testing.T) {
+	const legacy = "782b66ef-8091-4c31-8feb-2776917b61cb"
+	unread := []rpc.Malformed{{ID: "h1", Err: errors.New("configurations: not a JSON object")}}
+	for what, c := range map[string]struct {
+		trouble func(s setup)
+		want    map[string]inventory.Place // meanwhile
+	}{
+		"ports":                {func(s setup) { s.failPorts = errors.New("OperationalError") }, map[string]inventory.Place{}},
+		"agents":               {func(s setup) { s.failAgents = errors.New("OperationalError") }, map[string]inventory.Place{"port": inventory.Here}},
+		"a malformed agent":    {func(s setup) { s.badAgent = unread }, map[string]inventory.Place{"port": inventory.Here}},
+		"some malformed agent": {func(s setup) { s.badAgent = unread; s.badAgent[0].ID = "#0" }, map[string]inventory.Place{"port": inventory.Here}},
+		"a malformed port": {func(s setup) {
+			s.badPort = []rpc.Malformed{{ID: "edge", Err: errors.New("binding: status is missing")}}
+		},
+			map[string]inventory.Place{"port": inventory.Here}},
+	} {
 		prepare := func(s setup) {
 			dvr(s)
 			p := proxy("p2", rid, 2)
 			p.PortID = "edge"
 			s.proxies["p2"], s.ports["edge"], s.modes["h1"] = p, bound("edge", "h1", 1), rpc.ModeDVRNoExternal
-			failure := errors.New("OperationalError")
-			if what == "ports" {
-				s.failPorts = failure
-			} else {
-				s.failAgents = failure
-			}
+			s.routers[legacy] = router(legacy)
+			c.trouble(s)
 		}
 		runningAs(t, rpc.ModeDVRSNAT, prepare, func(s setup) {
-			time.Sleep(5 * time.Minute)
-			synctest.Wait()
-			if s.inv.Synced() {
-				t.Errorf("%s: in sync without", what)
+			for range 2 {
+				if _, known := s.inv.Router(legacy); !known || !s.inv.Synced() {
+					t.Errorf("%s: the centralised router is known: %v, in sync: %v", what, known, s.inv.Synced())
+				}
+				s.wantPlaces(t, what, c.want)
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
 			}
-			s.set(func() { s.failPorts, s.failAgents = nil, nil })
-			time.Sleep(31 * time.Second)
+			s.set(func() { s.failPorts, s.failAgents, s.badPort, s.badAgent = nil, nil, nil, nil })
+			time.Sleep(time.Minute)
 			synctest.Wait()
-			if !s.inv.Synced() {
-				t.Errorf("%s: not in sync although all is well", what)
-			}
 			s.wantPlaces(t, what, map[string]inventory.Place{"port": inventory.Here, "edge": inventory.Edge})
 		})
 	}
+}
+
+// A mode that was known counts while it cannot be read; a port that moves to a
+// host of which none is known is held where it was, if that was at the edge.
+func TestAnL3AgentThatCannotBeRead(t *testing.T) {
+	runningAs(t, rpc.ModeDVRSNAT, func(s setup) {
+		dvr(s)
+		s.ports["port"] = bound("port", "h1", 5)
+		s.modes["h1"] = rpc.ModeDVRNoExternal
+	}, func(s setup) {
+		s.wantPlace(t, "at first", inventory.Edge)
+		s.set(func() {
+			s.badAgent = []rpc.Malformed{{ID: "h1", Err: errors.New("configurations: not a JSON object")},
+				{ID: "h2", Err: errors.New("configurations: not a JSON object")}}
+		})
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		s.wantPlace(t, "unreadable", inventory.Edge)
+		s.set(func() { s.ports["port"] = bound("port", "h2", 6) })
+		s.push(rpc.Updated, bound("port", "h2", 6))
+		s.wantPlaces(t, "to a host of which nothing is known", map[string]inventory.Place{})
+		s.set(func() { s.badAgent = nil; s.modes["h2"] = rpc.ModeDVR })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s.wantPlace(t, "well again", inventory.Elsewhere)
+	})
 }
 
 // Later, they keep their places, and everything else goes on.

@@ -1,17 +1,16 @@
 package neutron
 
 import (
-	"slices"
+	"cmp"
 
 	"go.uber.org/zap"
 
-	"neutron-ndp-proxy-agent/agent/inventory"
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
 
 func (s *Source) pushed(e rpc.ProxiesPushed) {
 	if s.unreadable(e.Malformed) || e.Redelivered {
-		s.notes.add(wanted{audit: true})
+		s.routersLane.add(wanted{audit: true})
 	}
 	if e.Redelivered {
 		// It was on its way to a connection that died, and may be older than
@@ -40,11 +39,10 @@ func (s *Source) unplaced(port string) {
 	if !s.here.distributes() {
 		return
 	}
-	var w wanted
-	if slices.Contains(s.o.Inventory.UnknownPorts(), port) {
-		w.ports = set(port)
+	if s.o.Inventory.UnknownPort(port) {
+		s.quick.add(wanted{ports: set(port)})
 	}
-	s.notes.add(w)
+	s.routersLane.add(wanted{})
 }
 
 // unreadable says what could not be understood of a push, and reports whether
@@ -68,12 +66,12 @@ func (s *Source) portsPushed(e rpc.PortsPushed) {
 	if !s.here.distributes() {
 		return
 	}
-	w := wanted{ports: map[string]bool{}, hosts: map[string]bool{}}
+	var w, places wanted
 	for _, m := range e.Malformed {
 		// A nameless one may be any port of the cloud: the audit tells, in time.
 		s.complaints.say("port "+m.ID, m.Err)
 		if !nameless(m) && s.o.Inventory.WantsPort(m.ID) {
-			w.ports[m.ID] = true
+			merge(&places.ports, set(m.ID))
 		}
 	}
 	for _, p := range e.Ports {
@@ -82,41 +80,36 @@ func (s *Source) portsPushed(e rpc.PortsPushed) {
 		}
 		switch {
 		case e.Kind == rpc.Deleted:
+			s.atlas.deleted(p.ID)
 			routers := s.o.Inventory.PortRouters(p.ID)
 			s.o.Log.Info("port deleted, asking for the NDP proxies that went with it", zap.String("port", p.ID),
 				zap.Strings("routers", routers), zap.String("request", e.RequestID))
 			merge(&w.proxiesOf, set(routers...))
-			// Those of a router that is just being asked for.
-			w.audit = w.audit || len(routers) == 0
 		case e.Redelivered:
 			// It may be older than what was pushed since.
-			w.ports[p.ID] = true
+			merge(&places.ports, set(p.ID))
 		default:
-			if known := s.portPushed(p, e.RequestID); !known {
-				w.hosts[p.Host] = true
-			}
+			s.portPushed(p, e.RequestID)
+			merge(&places.hosts, set(s.atlas.unknown(s.atlas.foreign([]rpc.BoundPort{p}))...))
 		}
+	}
+	if !places.nothing() {
+		s.quick.add(places)
 	}
 	// Also if nothing is wanted: a port that is here now may be a reason to ask
 	// for its router again.
-	s.notes.add(w)
+	s.routersLane.add(w)
 }
 
-// portPushed sets the place of a port. It reports whether it is known for sure;
-// if not, for want of the mode of the port's host, it is elsewhere until then.
-func (s *Source) portPushed(p rpc.BoundPort, request string) (known bool) {
-	s.placing.Lock()
-	defer s.placing.Unlock()
-	moved, stale := s.atlas.note(p, true)
+// portPushed sets the place of a port.
+func (s *Source) portPushed(p rpc.BoundPort, request string) {
+	place, moved, stale := s.atlas.pushed(p)
 	if stale {
-		return true
+		return
 	}
-	place, known := s.atlas.place(p.Host)
-	s.o.Inventory.SetPort(inventory.Port{ID: p.ID, Place: place})
 	if moved {
 		s.o.Log.Info("port moved", zap.String("port", p.ID), zap.String("host", p.Host),
-			zap.String("place", string(place)), zap.String("request", request))
+			zap.String("place", cmp.Or(string(place), "unknown")), zap.String("request", request))
 	}
 	s.complaints.clear("port " + p.ID)
-	return known
 }

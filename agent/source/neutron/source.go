@@ -2,7 +2,6 @@ package neutron
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,38 +51,46 @@ type Source struct {
 	o    Options
 	here Host
 
-	notes      *notes
-	complaints complaints
+	complaints *complaints
 	atlas      *atlas
-	placing    sync.Mutex  // held from reading the atlas to setting the place that it gave
 	garbled    atomic.Bool // since the last audit
 
-	// Used by the asking goroutine only.
-	failures        int
-	turn            rotation
-	unsupported     once
-	awaited         awaited
-	unreadablePorts map[string]bool
+	// routersLane asks for routers and proxies. In a DVR mode, quick asks for
+	// the ports (and hosts) that somebody waits for, bulk for all of them.
+	routersLane *lane
+	quick, bulk *portsLane
+
+	// Used by the goroutine of routersLane only.
+	turn, heldTurn rotation
+	unsupported    once
+	awaited        awaited
 }
 
 // New returns a source; Run does the work.
 func New(o Options) *Source {
 	here := Host{Name: o.Host, Mode: o.Mode}
-	return &Source{
-		o:               o,
-		here:            here,
-		notes:           newNotes(),
-		complaints:      complaints{log: o.Log, said: map[string]string{}},
-		atlas:           newAtlas(here),
-		turn:            rotation{},
-		unsupported:     once{},
-		awaited:         awaited{inventory: o.Inventory, most: max(o.Audit, firstAwaited), routers: map[string]*again{}},
-		unreadablePorts: map[string]bool{},
+	s := &Source{
+		o:           o,
+		here:        here,
+		complaints:  &complaints{log: o.Log, said: map[string]string{}},
+		atlas:       newAtlas(here, o.Inventory),
+		turn:        rotation{},
+		heldTurn:    rotation{},
+		unsupported: once{},
+		awaited:     awaited{inventory: o.Inventory, most: max(o.Audit, firstAwaited), routers: map[string]*again{}},
 	}
+	s.routersLane = s.newLane()
+	s.quick = &portsLane{lane: s.newLane(), what: "ports that are waited for"}
+	s.bulk = &portsLane{lane: s.newLane(), what: "ports", again: true}
+	return s
+}
+
+func (s *Source) newLane() *lane {
+	return &lane{notes: newNotes(), o: &s.o, complaints: s.complaints}
 }
 
 // Resync asks the server for everything again.
-func (s *Source) Resync() { s.notes.add(wanted{full: true}) }
+func (s *Source) Resync() { s.routersLane.add(wanted{full: true}) }
 
 // Scope reports whether a namespace may hold what this source had published.
 func Scope(ns string) bool { return inventory.NeutronNamespace(ns) }
@@ -92,7 +99,12 @@ func Scope(ns string) bool { return inventory.NeutronNamespace(ns) }
 func (s *Source) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.listen(ctx) })
-	g.Go(func() error { return s.ask(ctx) })
+	g.Go(func() error { return s.routersLane.run(ctx, s.wait, s.round) })
+	for _, l := range []*portsLane{s.quick, s.bulk} {
+		g.Go(func() error {
+			return l.run(ctx, l.wait, func(ctx context.Context, w wanted) { s.portsRound(ctx, l, w) })
+		})
+	}
 	g.Go(func() error { return s.tick(ctx) })
 	return g.Wait()
 }
@@ -151,7 +163,7 @@ func (s *Source) event(e rpc.Event) {
 // wantRouters notes routers to ask for; what happened to them is for the log.
 func (s *Source) wantRouters(request, what string, ids ...string) {
 	s.o.Log.Debug("router "+what, zap.Strings("routers", ids), zap.String("request", request))
-	s.notes.add(wanted{routers: set(ids...)})
+	s.routersLane.add(wanted{routers: set(ids...)})
 }
 
 // tick asks for the audits. The audit is due before the bound that the
@@ -170,6 +182,6 @@ func (s *Source) tick(ctx context.Context) error {
 			w.full = true
 			lastFull = time.Now()
 		}
-		s.notes.add(w)
+		s.routersLane.add(w)
 	}
 }

@@ -3,8 +3,10 @@ package neutron_test
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -149,8 +151,8 @@ func TestAMalformedRouterKeepsWhatItHad(t *testing.T) {
 			}
 			synctest.Wait()
 			s.want(t, "malformed as "+name, "p1")
-			if _, held := s.inv.Namespace("qrouter-" + rid); !held {
-				t.Errorf("%s: its namespace may be swept", name)
+			if !slices.Contains(s.inv.HeldIDs(), rid) {
+				t.Errorf("%s: taken for read", name)
 			}
 			if _, ok := s.inv.Router("other"); !ok {
 				t.Errorf("%s: the other router was lost too", name)
@@ -164,13 +166,13 @@ func TestAMalformedRouterThatIsWellAgainIsNotHeld(t *testing.T) {
 		s.set(func() { s.bad = []rpc.Malformed{{ID: rid, Err: errors.New("gw_port: not an object")}} })
 		s.events <- rpc.RoutersUpdated{IDs: []string{rid}}
 		synctest.Wait()
-		if _, held := s.inv.Namespace("qrouter-" + rid); !held {
+		if !slices.Contains(s.inv.HeldIDs(), rid) {
 			t.Fatal("not held while it can't be read")
 		}
 		s.set(func() { s.bad = nil; delete(s.routers, rid) })
 		s.events <- rpc.RouterRemoved{ID: rid}
 		synctest.Wait()
-		if _, held := s.inv.Namespace("qrouter-" + rid); held {
+		if len(s.inv.HeldIDs()) > 0 {
 			t.Error("held after it is known to be gone")
 		}
 	})
@@ -189,6 +191,21 @@ func TestAMalformedProxyKeepsTheOthers(t *testing.T) {
 		if s.logs.FilterMessageSnippet("what is published stays").Len() != 1 {
 			t.Error("nobody was told")
 		}
+	})
+}
+
+// Two servers: the word that a proxy was made comes after the word that it was
+// deleted.
+func TestALateCreationDoesNotUndoADeletion(t *testing.T) {
+	running(t, func(s setup) {
+		p := proxy("p2", rid, 2)
+		s.events <- rpc.ProxiesPushed{Kind: rpc.Deleted, Proxies: []rpc.NDPProxy{p}}
+		s.events <- rpc.ProxiesPushed{Kind: rpc.Created, Proxies: []rpc.NDPProxy{p}}
+		synctest.Wait()
+		s.want(t, "at once", "p1")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s.want(t, "after an audit", "p1")
 	})
 }
 
