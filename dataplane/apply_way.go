@@ -212,6 +212,12 @@ func (a *applier) learnWays() {
 		for _, r := range a.ways.gone {
 			delete(b.Routes, r)
 		}
+		// A route that is set takes the place of what was set there before.
+		set := make(map[place]bool, len(a.ways.routes))
+		for r := range a.ways.routes {
+			set[r.place()] = true
+		}
+		maps.DeleteFunc(b.Routes, func(r Route, _ int) bool { return set[r.place()] })
 		maps.Copy(b.Routes, a.ways.routes)
 		// What was on a device that is gone nobody asks for again.
 		maps.DeleteFunc(b.Routes, func(r Route, index int) bool { return a.index[r.Device] != index })

@@ -150,8 +150,8 @@ func (o Observation) Foreign() []Proxy {
 // ForeignRoutes returns what was published by other means: the routes that
 // somebody else made as Neutron's ndp_proxy extension makes them (to a single
 // address, main table, `proto static`, a link-local next hop) through a device
-// that a wanted host route with a next hop uses, and that no wanted route
-// replaces. The L3 agent's own host route to a gateway outside its subnet is
+// that a wanted host route with a next hop uses or that is one of [State.Ways],
+// and that no wanted route replaces. The L3 agent's own host route to a gateway outside its subnet is
 // none: that is on the link of the external device (FipNamespace in
 // neutron/agent/l3/dvr_fip_ns.py), to which only the way back leads.
 //
