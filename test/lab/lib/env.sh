@@ -11,9 +11,13 @@ LAB_HOST1=${LAB_HOST1:-lab-host1}                    # `host =` of the first L3/
 LAB_HOST2_NAME=${LAB_HOST2_NAME:-lab-host2}
 LAB_HOST2=${LAB_HOST2:-0}                            # 1: also run a second "host" (own netns)
 LAB_L3_EXT=${LAB_L3_EXT:-}                           # "ndp_proxy": upstream's in-agent extension ON
-LAB_AGENT_MODE=${LAB_AGENT_MODE:-legacy}             # of host 1: legacy, dvr, dvr_snat, dvr_no_external
-LAB_AGENT_MODE2=${LAB_AGENT_MODE2:-$LAB_AGENT_MODE}  # of host 2
 LAB_L2=${LAB_L2:-linuxbridge}                        # ovs: Open vSwitch agent over the userspace datapath
+# L3 agent modes: legacy, dvr, dvr_snat, dvr_no_external. Two hosts with Open vSwitch are for DVR.
+if [ "$LAB_L2$LAB_HOST2" = ovs1 ] && [ -z "${LAB_AGENT_MODE:-}" ]; then
+    LAB_AGENT_MODE=dvr_snat LAB_AGENT_MODE2=${LAB_AGENT_MODE2:-dvr}
+fi
+LAB_AGENT_MODE=${LAB_AGENT_MODE:-legacy}             # of host 1
+LAB_AGENT_MODE2=${LAB_AGENT_MODE2:-$LAB_AGENT_MODE}  # of host 2
 export LAB_DIR LAB_HOST1 LAB_HOST2_NAME LAB_HOST2 LAB_L3_EXT LAB_AGENT_MODE LAB_AGENT_MODE2 LAB_L2
 
 LAB_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
