@@ -64,20 +64,20 @@ func (c *Client) NDPProxies(ctx context.Context, routerIDs []string) ([]NDPProxy
 func (c *Client) Ports(ctx context.Context, portIDs []string) ([]BoundPort, []Malformed, error) {
 	var ports []BoundPort
 	var bad []Malformed
-	q := question{what: "port", chunk: c.portChunk, log: c.log,
-		call: func(ctx context.Context, ids []string) (json.RawMessage, error) {
-			return c.bulkPull(ctx, pullArgs{portType, nil, map[string][]string{"id": ids}})
-		},
-		take: func(raw json.RawMessage) error {
-			elems, err := list(raw, "answer")
-			if err != nil {
-				return fmt.Errorf("bulk_pull: %w", err)
-			}
-			p, b := decodePorts(elems)
-			ports, bad = append(ports, p...), append(bad, b...)
-			c.noteVersion(elems)
-			return nil
-		}}
+	q := c.newQuestion("port", c.portChunk)
+	q.call = func(ctx context.Context, ids []string) (json.RawMessage, error) {
+		return c.bulkPull(ctx, pullArgs{portType, nil, map[string][]string{"id": ids}})
+	}
+	q.take = func(raw json.RawMessage) error {
+		elems, err := list(raw, "answer")
+		if err != nil {
+			return fmt.Errorf("bulk_pull: %w", err)
+		}
+		p, b := decodePorts(elems)
+		ports, bad = append(ports, p...), append(bad, b...)
+		c.noteVersion(elems)
+		return nil
+	}
 	if err := q.ask(ctx, portIDs); err != nil {
 		return nil, nil, err
 	}

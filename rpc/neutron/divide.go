@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -32,10 +33,15 @@ type question struct {
 	take  func(answer json.RawMessage) error
 	chunk *chunker
 	log   *zap.Logger
+	now   func() time.Time
+	// patience bounds the time that fails without an answer in between, and
+	// that for dividing. What the server answers takes what it takes.
+	patience time.Duration
 
-	bad    []Malformed // found by dividing
-	failed []part      // to be divided, the largest first
-	parts  int         // calls for parts so far
+	spent  time.Duration // of patience
+	bad    []Malformed   // found by dividing
+	failed []part        // to be divided, the largest first
+	parts  int           // calls for parts so far
 }
 
 // part is some of the objects asked for, which the server failed for.
@@ -44,17 +50,37 @@ type part struct {
 	err error
 }
 
+// newQuestion returns one whose trouble may take as long as two calls that are
+// not answered, plus the last call.
+func (c *Client) newQuestion(what string, chunk *chunker) *question {
+	return &question{what: what, chunk: chunk, log: c.log, now: c.cfg.Now, patience: 2 * c.cfg.CallTimeout}
+}
+
+// try makes a call, and counts the time if it fails, or counted says so.
+func (q *question) try(ctx context.Context, ids []string, counted bool) (json.RawMessage, error) {
+	began := q.now()
+	raw, err := q.call(ctx, ids)
+	if err != nil || counted {
+		q.spent += q.now().Sub(began)
+	}
+	return raw, err
+}
+
+func (q *question) outOfPatience() bool { return q.spent >= q.patience }
+
 // ask asks for all of them. Chunks shrink while the server does not answer in
-// time (down to one object) and grow again when it does.
+// time (down to one object) and grow again when it does; when that has taken too
+// long, the next question goes on with the size that this one came to.
 func (q *question) ask(ctx context.Context, ids []string) error {
 	for rest := ids; len(rest) > 0; {
 		n := min(q.chunk.size(), len(rest))
-		raw, err := q.call(ctx, rest[:n])
+		raw, err := q.try(ctx, rest[:n], false)
 		switch {
 		case err == nil:
 			q.chunk.answered(n)
+			q.spent = 0
 			err = q.take(raw)
-		case ctx.Err() == nil && q.chunk.tooSlow(n, err):
+		case ctx.Err() == nil && q.chunk.tooSlow(n, err) && !q.outOfPatience():
 			continue
 		case divisible(err):
 			err = q.chunkFailed(ctx, rest[:n], err)
@@ -72,7 +98,7 @@ func (q *question) ask(ctx context.Context, ids []string) error {
 // object; its failure is returned.
 func (q *question) chunkFailed(ctx context.Context, ids []string, why error) error {
 	if len(q.failed) == 0 {
-		if _, err := q.call(ctx, []string{nothing}); err != nil {
+		if _, err := q.try(ctx, []string{nothing}, true); err != nil {
 			// The server's trouble; what it said of the objects comes from it.
 			q.log.Debug("the server fails also when asked for none", zap.String("of", q.what),
 				zap.NamedError("with", why), zap.NamedError("without", err))
@@ -87,10 +113,11 @@ func (q *question) chunkFailed(ctx context.Context, ids []string, why error) err
 // all chunks level by level, so that a chunk with many sick objects does not
 // use up the calls that the others need.
 func (q *question) divide(ctx context.Context) error {
+	q.spent = 0
 	for ; len(q.failed) > 0; q.failed = q.failed[1:] {
 		p := q.failed[0]
 		halves := halve(p.ids)
-		if q.parts+len(halves) > maxParts {
+		if q.parts+len(halves) > maxParts || q.outOfPatience() {
 			q.giveUp(p)
 			continue
 		}
@@ -115,7 +142,7 @@ func halve(ids []string) [][]string {
 // askPart asks for a part. It returns what is no single object's fault.
 func (q *question) askPart(ctx context.Context, ids []string) error {
 	q.parts++
-	raw, err := q.call(ctx, ids)
+	raw, err := q.try(ctx, ids, true)
 	switch {
 	case err == nil:
 		return q.take(raw)

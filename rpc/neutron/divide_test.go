@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -186,5 +187,57 @@ func TestNotDivided(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Trouble is bounded in time, too: neither is a server that is too slow asked
+// for ever less in one question, nor one sick object looked for among slow
+// answers without end. The next question goes on where the last one ended.
+func TestTroubleIsBoundedInTime(t *testing.T) {
+	now := someTime
+	cfg := Config{CallTimeout: time.Minute, Now: func() time.Time { return now }}
+	s, client := newTestClient(t, cfg, nil)
+	most := 16 // how many routers the server can describe in time
+	s.answer = func(r *oslo.Request) (any, error) {
+		if l := syncedIDs(t, r); len(l) <= most {
+			now = now.Add(time.Second)
+			return routersNamed(l), nil
+		}
+		now = now.Add(time.Minute)
+		return nil, oslo.ErrTimeout
+	}
+	for n := 1; ; n++ {
+		began := now
+		routers, _, err := client.Routers(context.Background(), names(256))
+		if took := now.Sub(began); took > 3*time.Minute {
+			t.Fatalf("question %d took %v", n, took)
+		}
+		if err == nil {
+			if len(routers) != 256 || n != 3 {
+				t.Errorf("%d routers with question %d", len(routers), n)
+			}
+			break
+		}
+		if !errors.Is(err, oslo.ErrTimeout) || n > 3 {
+			t.Fatalf("question %d: %v", n, err)
+		}
+	}
+
+	s, client = newTestClient(t, cfg, nil)
+	s.answer = func(r *oslo.Request) (any, error) {
+		now = now.Add(50 * time.Second)
+		l := syncedIDs(t, r)
+		if slices.Contains(l, "r77") {
+			return nil, &oslo.RemoteError{Class: "KeyError"}
+		}
+		if isProbe(l) {
+			return []any{}, nil
+		}
+		return routersNamed(l), nil
+	}
+	began := now
+	routers, bad, err := client.Routers(context.Background(), names(256))
+	if took := now.Sub(began); err != nil || took > 5*time.Minute || len(routers)+len(bad) != 256 || len(routers) < 128 {
+		t.Errorf("%d routers, %d malformed, %v after %v", len(routers), len(bad), err, took)
 	}
 }

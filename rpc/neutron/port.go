@@ -70,7 +70,9 @@ func decodeBoundPort(raw json.RawMessage) (BoundPort, error) {
 	if len(w.Bindings) == 0 {
 		return BoundPort{}, fmt.Errorf("port %s: version %s without bindings (since 1.4)", w.ID, amqp.Clean(version))
 	}
-	elems, err := optionalList(w.Bindings, "bindings")
+	// Unbound is an empty list, or a binding to the host "": null would be
+	// news of the object only, not of the port.
+	elems, err := list(w.Bindings, "bindings")
 	if err != nil {
 		return BoundPort{}, fmt.Errorf("port %s: %w", w.ID, err)
 	}

@@ -53,6 +53,7 @@ func TestMalformedPorts(t *testing.T) {
 		{d + "id", `null`, "#1", "id is empty"},
 		{d + "bindings", ``, thePort, "version 1.7 without bindings"},
 		{d + "bindings", `{}`, thePort, "bindings is not a list"},
+		{d + "bindings", `null`, thePort, "bindings is not a list"},
 		{d + "bindings/0", `null`, thePort, "versioned object: not a JSON object"},
 		{b + "name", `"PortBindingLevel"`, thePort, `"PortBindingLevel" (want PortBinding)`},
 		{b + "version", `"3.1"`, thePort, `version "3.1"`},
@@ -85,7 +86,6 @@ func TestHostOfAPort(t *testing.T) {
 	}
 	for bindings, want := range map[string]string{
 		`[]`:                                 "",
-		`null`:                               "",
 		"[" + binding("", "ACTIVE") + "]":    "",
 		"[" + binding("a", "ACTIVE") + "]":   "a",
 		"[" + binding("a", "INACTIVE") + "]": "",
@@ -98,6 +98,17 @@ func TestHostOfAPort(t *testing.T) {
 		p, err := decodeBoundPort(raw)
 		if err != nil || p.Host != want {
 			t.Errorf("%s: host %q, %v; want %q", bindings, p.Host, err, want)
+		}
+	}
+}
+
+// A revision that is not told is none, and not the first.
+func TestRevisionOfAPort(t *testing.T) {
+	good := captured(t, "19b-bulk_pull-port-reply")
+	for value, want := range map[string]int{`7`: 7, `null`: 0, ``: 0} {
+		p, err := decodeBoundPort(change(t, good, "versioned_object.data/revision_number", value))
+		if err != nil || p.Revision != want {
+			t.Errorf("%q: revision %d, %v", value, p.Revision, err)
 		}
 	}
 }

@@ -16,22 +16,25 @@ import (
 // If it is answered, some router is to blame, such as one that the server
 // cannot serialise: it is looked for by asking for parts of its chunk, and
 // comes back as [Malformed] beside the others, also when it is the only one.
-// The calls for that are bounded; routers that they did not suffice for are
-// Malformed, too.
+// The calls for that are bounded, in number and time; routers that they did not
+// suffice for are Malformed, too. A server that is too slow also for smaller
+// chunks is asked again when the next call is made, for the size come to.
 //
 // On error nothing is returned: half a list would look like routers that are
 // gone. The error's text does not depend on how the routers were asked for.
 func (c *Client) Routers(ctx context.Context, routerIDs []string) ([]Router, []Malformed, error) {
 	var routers []Router
 	var bad []Malformed
-	q := question{what: "router", call: c.sync, chunk: c.routerChunk, log: c.log, take: func(raw json.RawMessage) error {
+	q := c.newQuestion("router", c.routerChunk)
+	q.call = c.sync
+	q.take = func(raw json.RawMessage) error {
 		r, b, err := decodeRouters(raw)
 		if err != nil {
 			return fmt.Errorf("sync_routers: %w", err)
 		}
 		routers, bad = append(routers, r...), append(bad, b...)
 		return nil
-	}}
+	}
 	if err := q.ask(ctx, routerIDs); err != nil {
 		return nil, nil, err
 	}

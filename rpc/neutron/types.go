@@ -87,6 +87,7 @@ type BoundPort struct {
 	// The distributed_bindings of a distributed router's own ports don't count.
 	Host string
 	// Revision is the port's revision_number; a change of a binding raises it.
+	// 0: not told.
 	Revision int
 }
 
