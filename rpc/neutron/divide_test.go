@@ -209,7 +209,8 @@ func TestTroubleIsBoundedInTime(t *testing.T) {
 	for n := 1; ; n++ {
 		began := now
 		routers, _, err := client.Routers(context.Background(), names(256))
-		if took := now.Sub(began); took > 3*time.Minute {
+		// The last one, beside its answers, tries a larger size now and then.
+		if took := now.Sub(began); err != nil && took > 2*time.Minute {
 			t.Fatalf("question %d took %v", n, took)
 		}
 		if err == nil {
