@@ -3,15 +3,22 @@ package inventory
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
-// dirt collects the namespaces that a change touched.
+// dirt collects the namespaces that a change touched; the name "" stands for
+// news that are of none.
 type dirt map[string]bool
 
 func (d dirt) add(r Router) {
 	for _, a := range r.External {
 		d[a.Namespace] = true
 	}
+}
+
+func (d dirt) namespaces() []string {
+	delete(d, "")
+	return slices.Sorted(maps.Keys(d))
 }
 
 // change runs fn under the lock and notifies about what it touched.
@@ -21,7 +28,7 @@ func (i *Inventory) change(fn func(dirt)) {
 	fn(d)
 	i.mu.Unlock()
 	if len(d) > 0 {
-		i.notify(slices.Sorted(maps.Keys(d)))
+		i.notify(d.namespaces())
 	}
 }
 
@@ -144,6 +151,9 @@ func (i *Inventory) setRouter(r Router, d dirt) {
 	i.routers[r.ID] = r
 	i.enter(r)
 	d.add(r)
+	if r.Awaits != "" {
+		d[""] = true
+	}
 }
 
 // hold notes the namespaces of a router that could not be read; none: it could.
@@ -153,8 +163,14 @@ func (i *Inventory) hold(id string, namespaces []string, d dirt) {
 		return
 	}
 	for _, ns := range slices.Concat(i.held[id], namespaces) {
-		if !isPrefix(ns) { // the next sweep finds those
+		if !isPrefix(ns) {
 			d[ns] = true
+			continue
+		}
+		for used := range i.users { // the next sweep finds the others
+			if strings.HasPrefix(used, ns) {
+				d[used] = true
+			}
 		}
 	}
 	if len(namespaces) == 0 {
@@ -217,7 +233,7 @@ func equalRouter(a, b Router) bool {
 		a.Scope == b.Scope && a.Unsupported == b.Unsupported && a.Awaits == b.Awaits && a.Remote == b.Remote &&
 		slices.EqualFunc(a.External, b.External, func(x, y Attachment) bool {
 			return x.Namespace == y.Namespace && x.Device == y.Device && slices.Equal(x.Addrs, y.Addrs) &&
-				x.Serves == y.Serves && equalInner(x.Inner, y.Inner)
+				x.Serves == y.Serves && x.Elective == y.Elective && equalInner(x.Inner, y.Inner)
 		}) &&
 		slices.EqualFunc(a.Subnets, b.Subnets, func(x, y Subnet) bool {
 			return x.Prefix == y.Prefix && x.Scope == y.Scope && slices.Equal(x.RouterAddrs, y.RouterAddrs)

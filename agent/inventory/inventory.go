@@ -25,7 +25,7 @@ type Inventory struct {
 
 // New returns an empty inventory that is not in sync. notify is called after
 // each change, without any lock held, with the sorted names of the namespaces
-// that have to be looked at again; it must not block.
+// that have to be looked at again, which may be none; it must not block.
 func New(notify func(namespaces []string)) *Inventory {
 	return &Inventory{
 		notify:  notify,
@@ -90,34 +90,6 @@ func (i *Inventory) EnabledIDs() []string {
 	}
 	slices.Sort(ids)
 	return ids
-}
-
-// Namespace returns the routers in a namespace with their proxies, sorted by
-// router id. Held says that the source could not tell what belongs there, so
-// that what is missing must not be taken for unwanted.
-func (i *Inventory) Namespace(name string) (entries []Entry, held bool) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	for _, id := range slices.Sorted(maps.Keys(i.users[name])) {
-		entries = append(entries, i.entry(id))
-	}
-	for _, namespaces := range i.held {
-		held = held || names(namespaces, name)
-	}
-	return entries, held
-}
-
-// Unread reports whether there may be a router in a namespace of which nothing
-// is known, not even what it was before: it could not be read so far.
-func (i *Inventory) Unread(name string) bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	for id, namespaces := range i.held {
-		if _, known := i.routers[id]; !known && names(namespaces, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // Router returns one router with its proxies.

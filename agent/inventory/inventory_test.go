@@ -183,29 +183,85 @@ func TestWhatCouldNotBeReadStays(t *testing.T) {
 
 // Once a router can be read, or is known to be gone, nothing of it is held.
 func TestHoldingEnds(t *testing.T) {
-	n := &notes{}
-	inv := inventory.New(n.notify)
-	held := inventory.Snapshot{Held: map[string][]string{"a": {"ns-a", "ns-x"}}}
-	isHeld := func() bool { _, held := inv.Namespace("ns-a"); return held }
-	for name, end := range map[string]func(){
-		"well again": func() {
+	held := inventory.Snapshot{
+		Routers: []inventory.Router{router("b", "ns-y1"), router("c", "ns-z")},
+		Held:    map[string][]string{"a": {"ns-a", "ns-x", "ns-"}},
+	}
+	for name, end := range map[string]func(*inventory.Inventory){
+		"well again": func(inv *inventory.Inventory) {
 			inv.ReplaceRouters([]string{"a"}, inventory.Snapshot{Routers: []inventory.Router{router("a", "ns-a")}})
 		},
-		"gone":            func() { inv.ReplaceRouters([]string{"a"}, inventory.Snapshot{}) },
-		"not in the list": func() { inv.Replace(inventory.Snapshot{}) },
+		"gone":            func(inv *inventory.Inventory) { inv.ReplaceRouters([]string{"a"}, inventory.Snapshot{}) },
+		"not in the list": func(inv *inventory.Inventory) { inv.Replace(inventory.Snapshot{Routers: held.Routers}) },
 	} {
+		n := &notes{}
+		inv := inventory.New(n.notify)
 		inv.Replace(held)
-		if !isHeld() {
-			t.Fatalf("%s: not held to begin with", name)
+		for _, ns := range []string{"ns-a", "ns-y1", "ns-of-nobody"} {
+			if !inv.Unread(ns) {
+				t.Fatalf("%s: %s not held to begin with", name, ns)
+			}
 		}
 		n.take()
-		end()
-		if isHeld() {
+		end(inv)
+		if inv.Unread("ns-a") || inv.Unread("ns-y1") {
 			t.Errorf("%s: still held", name)
 		}
-		if got := n.take(); !slices.Contains(got, "ns-x") {
-			t.Errorf("%s: nobody looks at what was held: %v", name, got)
+		got := n.take()
+		for _, ns := range []string{"ns-a", "ns-x", "ns-y1"} { // the last one is named by the prefix only
+			if !slices.Contains(got, ns) {
+				t.Errorf("%s: nobody looks at %s, which was held: %v", name, ns, got)
+			}
 		}
+	}
+}
+
+// A router that was read before counts with what it was: it holds nothing, neither its own namespaces nor those of a prefix.
+func TestAKnownRouterHoldsNothing(t *testing.T) {
+	inv := inventory.New(func([]string) {})
+	inv.Replace(inventory.Snapshot{Routers: []inventory.Router{router("a", "ns-a")}})
+	inv.ReplaceRouters([]string{"a"}, inventory.Snapshot{Held: map[string][]string{"a": {"ns-a", "ns-other", "fip-"}}})
+	if diff := cmp.Diff([]string{"a"}, inv.HeldIDs()); diff != "" {
+		t.Errorf("held (-want +got):\n%s", diff)
+	}
+	for _, ns := range []string{"ns-a", "ns-other", "fip-net"} {
+		if entries, held := inv.Namespace(ns); held || inv.Unread(ns) || len(entries) > 0 != (ns == "ns-a") {
+			t.Errorf("%s: held %v, %d routers", ns, held, len(entries))
+		}
+	}
+}
+
+// Before the first sync a namespace that routers share may have others in it
+// than those that are known; a router's own has not.
+func TestASharedNamespaceBeforeTheSync(t *testing.T) {
+	inv := inventory.New(func([]string) {})
+	some := inventory.Snapshot{Routers: []inventory.Router{distributed("a", "fip"), router("b", "qrouter-b")}}
+	inv.ReplaceRouters([]string{"a", "b"}, some)
+	if v := inv.View("fip"); !v.Unread || v.Synced || len(v.Entries) != 1 {
+		t.Errorf("shared, before the sync: %+v", v)
+	}
+	if v := inv.View("qrouter-b"); v.Unread || len(v.Entries) != 1 {
+		t.Errorf("a router's own, before the sync: %+v", v)
+	}
+	inv.Replace(some)
+	if v := inv.View("fip"); v.Unread || !v.Synced {
+		t.Errorf("shared, after the sync: %+v", v)
+	}
+}
+
+func TestAwaited(t *testing.T) {
+	told := 0
+	inv := inventory.New(func([]string) { told++ })
+	off := inventory.Router{ID: "off", Awaits: "a device"}
+	inv.Replace(inventory.Snapshot{Routers: []inventory.Router{off, router("a", "ns")}})
+	told = 0
+	inv.ReplaceRouters([]string{"a"}, inventory.Snapshot{Routers: []inventory.Router{{ID: "a", Enabled: true, Awaits: "its device"}}})
+	inv.ReplaceRouters([]string{"b"}, inventory.Snapshot{Routers: []inventory.Router{{ID: "b", Enabled: true, Awaits: "its device"}}})
+	if told != 2 {
+		t.Errorf("told of %d changes, want 2", told)
+	}
+	if diff := cmp.Diff(map[string]string{"a": "its device", "b": "its device"}, inv.Awaited()); diff != "" {
+		t.Errorf("awaited (-want +got):\n%s", diff)
 	}
 }
 

@@ -52,6 +52,10 @@ type Attachment struct {
 	// Serves limits the published addresses to those whose port is in this
 	// place; [Anywhere] for a centralised router, which serves them all.
 	Serves Place
+	// Elective says that other hosts may meet the external network for the
+	// router instead of this one (HA), so that the namespace need never be here:
+	// without it, what it serves is another host's.
+	Elective bool
 	// Inner is set where the router itself is in another namespace, behind a
 	// pair of devices: a fip- namespace, which is shared by the routers of one
 	// external network.
