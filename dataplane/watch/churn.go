@@ -2,6 +2,7 @@ package watch
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/net/bpf"
@@ -11,12 +12,17 @@ import (
 // fraProtocol is FRA_PROTOCOL (linux/fib_rules.h).
 const fraProtocol = 21
 
+// rtaNextHopID is RTA_NH_ID (linux/rtnetlink.h).
+const rtaNextHopID = 30
+
 // Offsets into a message: struct nlmsghdr, then struct rtmsg.
 const (
 	offType     = 4
 	offFlags    = 6
 	offProtocol = 16 + 5
 	offRoute    = 16 + 7 // rtm_type
+
+	offAttributes = 16 + routeHeaderLen
 
 	routeHeaderLen = 12 // struct rtmsg
 	ruleHeaderLen  = 12 // struct fib_rule_hdr
@@ -28,25 +34,41 @@ const (
 // somebody else that took the place of another or a share of it, and the
 // kernel's own multicast route of a device, for which see [ipv6Switched].
 func quiet(protocol uint8) ([]bpf.RawInstruction, error) {
-	return bpf.Assemble([]bpf.Instruction{
-		bpf.LoadAbsolute{Off: offType, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: asLoaded(unix.RTM_DELROUTE), SkipTrue: 1},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: asLoaded(unix.RTM_NEWROUTE), SkipTrue: 12},
-		bpf.LoadAbsolute{Off: offRoute, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.RTN_MULTICAST, SkipTrue: 2},
-		bpf.LoadAbsolute{Off: offProtocol, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.RTPROT_KERNEL, SkipTrue: 8},
-		bpf.LoadAbsolute{Off: offType, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: asLoaded(unix.RTM_DELROUTE), SkipTrue: 4},
-		bpf.LoadAbsolute{Off: offProtocol, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(protocol), SkipTrue: 5},
-		bpf.LoadAbsolute{Off: offFlags, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: asLoaded(unix.NLM_F_REPLACE | unix.NLM_F_APPEND), SkipTrue: 2, SkipFalse: 3},
-		bpf.LoadAbsolute{Off: offProtocol, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(protocol), SkipTrue: 1},
-		bpf.RetConstant{Val: 1<<32 - 1},
-		bpf.RetConstant{Val: 0},
-	})
+	const fresh = unix.NLM_F_CREATE | unix.NLM_F_EXCL
+	newRoute, delRoute := asLoaded(unix.RTM_NEWROUTE), asLoaded(unix.RTM_DELROUTE)
+	pass, drop := bpf.RetConstant{Val: 1<<32 - 1}, bpf.RetConstant{Val: 0}
+	messageType, flags := bpf.LoadAbsolute{Off: offType, Size: 2}, bpf.LoadAbsolute{Off: offFlags, Size: 2}
+	by, kind := bpf.LoadAbsolute{Off: offProtocol, Size: 1}, bpf.LoadAbsolute{Off: offRoute, Size: 1}
+	ours := uint32(protocol)
+
+	program := slices.Concat(
+		[]bpf.Instruction{messageType},
+		when(bpf.JumpNotEqual, newRoute, when(bpf.JumpNotEqual, delRoute, pass)...),
+		[]bpf.Instruction{kind},
+		when(bpf.JumpEqual, unix.RTN_MULTICAST, append([]bpf.Instruction{by}, when(bpf.JumpEqual, unix.RTPROT_KERNEL, pass)...)...),
+		[]bpf.Instruction{messageType},
+		when(bpf.JumpEqual, delRoute, append([]bpf.Instruction{by}, append(when(bpf.JumpEqual, ours, pass), drop)...)...),
+		// A share of others' packets; the kernel's own are of no such place.
+		[]bpf.Instruction{flags},
+		when(bpf.JumpNotEqual, asLoaded(fresh), when(bpf.JumpNotEqual, asLoaded(unix.NLM_F_REPLACE),
+			append([]bpf.Instruction{by}, append(when(bpf.JumpEqual, unix.RTPROT_KERNEL, drop), pass)...)...)...),
+		// Somebody else's: his own business, or a replacement.
+		[]bpf.Instruction{by},
+		when(bpf.JumpNotEqual, ours, append([]bpf.Instruction{flags}, append(when(bpf.JumpEqual, asLoaded(fresh), drop), pass)...)...),
+	)
+	for _, attribute := range []uint32{unix.RTA_METRICS, unix.RTA_MULTIPATH, unix.RTA_ENCAP, rtaNextHopID} {
+		program = slices.Concat(program, []bpf.Instruction{
+			bpf.LoadConstant{Dst: bpf.RegX, Val: attribute},
+			bpf.LoadConstant{Dst: bpf.RegA, Val: offAttributes},
+			bpf.LoadExtension{Num: bpf.ExtNetlinkAttr}, // its offset, or 0
+		}, when(bpf.JumpNotEqual, 0, pass))
+	}
+	return bpf.Assemble(append(program, drop))
+}
+
+// when goes through the instructions if the condition holds, and else past them.
+func when(condition bpf.JumpTest, value uint32, then ...bpf.Instruction) []bpf.Instruction {
+	return append([]bpf.Instruction{bpf.JumpIf{Cond: condition, Val: value, SkipFalse: uint8(len(then))}}, then...)
 }
 
 // asLoaded is what the filter's machine, which is big-endian, loads of a field

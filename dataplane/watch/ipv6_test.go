@@ -20,17 +20,21 @@ func TestIPv6SwitchedOffAndOnWithoutAddresses(t *testing.T) {
 	l.expect("a", watch.CauseFollowed)
 	l.quiet()
 	entry := func() string { return n.Run("ip", "-6", "neigh", "show", "proxy") }
-	for _, key := range []string{"net/ipv6/conf/qg-1/disable_ipv6", "net/ipv6/conf/all/disable_ipv6"} {
+	for _, device := range []string{"qg-1", "all"} {
+		key, causes := "net/ipv6/conf/"+device+"/disable_ipv6", []string{watch.CauseIPv6}
+		if device == "all" {
+			causes = append(causes, watch.CauseAddress) // of lo: the first of several says why
+		}
 		n.IP("-6", "neigh", "replace", "proxy", "2001:db8::5", "dev", "qg-1")
 		l.silent("a proxy neighbour")
 		n.Sysctl(key, "1")
-		l.expect("a", watch.CauseIPv6)
+		l.expect("a", causes...)
 		l.quiet()
 		if e := entry(); e != "" {
 			t.Errorf("%s = 1 left %q (the fact changed)", key, e)
 		}
 		n.Sysctl(key, "0")
-		l.expect("a", watch.CauseIPv6)
+		l.expect("a", causes...)
 		l.quiet()
 	}
 	// With an MTU below IPv6's least the link tells as well.

@@ -35,6 +35,24 @@ func TestRoutesAndRules(t *testing.T) {
 		{"route replace " + to + "proto 110", ""},
 		{"route append 2001:db8:1::5/128 via fe80::2 dev fpr-1 proto static", watch.CauseRoute}, // takes a share
 		{"route replace " + to + "proto 110", ""},
+		{"route prepend 2001:db8:1::5/128 via fe80::2 dev fpr-1 proto static", watch.CauseRoute},
+		{"route replace " + to + "proto 110", ""},
+		// Told as the whole, with the mark of the first.
+		{"route append 2001:db8:1::5/128 proto static nexthop via fe80::2 dev fpr-1 nexthop via fe80::3 dev fpr-1", watch.CauseRoute},
+		{"route replace " + to + "proto 110", ""},
+		{"route replace 2001:db8:1::5/128 proto static nexthop via fe80::2 dev fpr-1 nexthop via fe80::3 dev fpr-1", watch.CauseRoute},
+		{"route replace " + to + "proto 110", ""},
+		{"route change 2001:db8:1::5/128 via fe80::2 dev fpr-1 proto static", watch.CauseRoute},
+		{"route replace " + to + "proto 110", ""},
+		{"route replace unreachable 2001:db8:1::5/128 proto static metric 1024", watch.CauseRoute},
+		{"route replace " + to + "proto 110", ""},
+		// With our mark, and not as we write it.
+		{"route append 2001:db8:1::5/128 via fe80::2 dev fpr-1 proto 110", watch.CauseRoute},
+		{"route replace " + to + "proto 110", ""},
+		{"route replace " + to + "proto 110 mtu lock 1280", watch.CauseRoute},
+		{"route replace " + to + "proto 110", ""},
+		{"route replace 2001:db8:1::5/128 via fe80::7 dev fpr-1 proto 110", ""}, // as we write it
+		{"route replace " + to + "proto 110", ""},
 		{"route del " + to, watch.CauseRoute},
 		{"route add 2001:db8:1::5/128 via fe80::1 dev fpr-1 proto static", ""},
 		{"route del 2001:db8:1::5/128 proto static", ""},

@@ -149,7 +149,7 @@ func TestEventsInside(t *testing.T) {
 	l.Follow("a")
 	l.expect("a", watch.CauseFollowed)
 	n.Device("qg-1")
-	l.expect("a", watch.CauseLink)
+	l.expect("a", watch.CauseLink, watch.CauseSetting) // its settings come first
 	l.quiet()
 	for _, c := range []struct {
 		cause string
