@@ -97,6 +97,8 @@ type Agent struct {
 	mu       sync.Mutex
 	awaited  map[string]bool // namespaces of the first sync that were not looked at yet; nil before it
 	statuses map[string]status
+	known    map[string][]plan.Claim         // what this run knew to be of the routers in a namespace
+	waiting  map[string]string               // what routers wait for, as it was said
 	retell   map[string]bool                 // namespaces whose answered addresses are to be announced again
 	devices  map[string]map[string]linkLayer // of the last plan, by namespace and name
 }
@@ -113,6 +115,8 @@ func New(o Options) *Agent {
 		ready:     make(chan struct{}),
 		synced:    make(chan struct{}),
 		statuses:  map[string]status{},
+		known:     map[string][]plan.Claim{},
+		waiting:   map[string]string{},
 		retell:    map[string]bool{},
 		devices:   map[string]map[string]linkLayer{},
 	}
@@ -154,8 +158,24 @@ func (a *Agent) changed(namespaces []string) {
 	for _, ns := range namespaces {
 		a.queue.Add(ns, false)
 	}
+	a.tellWaiting()
 	if a.inventory.Synced() {
 		a.syncedOnce.Do(func() { close(a.synced) })
+	}
+}
+
+// tellWaiting says once what a router waits for of which no attachment is known
+// yet: there is no namespace whose status could say so.
+func (a *Agent) tellWaiting() {
+	now := a.inventory.Awaited()
+	a.mu.Lock()
+	before := a.waiting
+	a.waiting = now
+	a.mu.Unlock()
+	for id, what := range now {
+		if before[id] != what {
+			a.o.Log.Info("router is waiting", zap.String("router", id), zap.String("for", what))
+		}
 	}
 }
 

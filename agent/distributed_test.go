@@ -348,6 +348,7 @@ func TestAnUnreadableRouterInASharedNamespace(t *testing.T) {
 	c.behind.Reaches(b.addr, time.Second)
 	c.upstream.FlushNeighbours("eth0")
 	c.behind.Reaches(b.addr, 3*time.Second)
+	s.Proxies[0].ID = "another" // ids are not used again
 	d.Inventory().SetProxy(s.Proxies[0])
 	d.Inventory().SetPort(s.Ports[0]) // it was forgotten with its only proxy
 	nettest.Eventually(t, 2*time.Second, "a to be served again", func() bool { return c.wayTo(a) != "" })

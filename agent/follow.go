@@ -97,25 +97,23 @@ func (a *Agent) concerned(ns string) []string {
 	return out
 }
 
-// peers reads the interfaces at the other ends of the pairs of a shared
-// namespace. A namespace that is not there, or only half made, is missing;
-// its appearing is an event. What can't be read otherwise fails the look:
-// taking it for missing would withdraw what is published.
-func (a *Agent) peers(ctx context.Context, ns string, entries []inventory.Entry) (plan.Peers, error) {
-	names := plan.PeerNamespaces(ns, entries)
-	if len(names) == 0 {
-		return nil, nil
-	}
-	peers := make(plan.Peers, len(names))
-	for _, name := range names {
+// seen adds to what was observed in a namespace the interfaces at the other ends
+// of its pairs. A namespace that is not there, or only half made, is missing;
+// its appearing is an event. What can't be read otherwise is named, and the
+// error says why: taking it for missing would withdraw what is published.
+func (a *Agent) seen(ctx context.Context, ns string, entries []inventory.Entry, have dataplane.Observation) (plan.Seen, error) {
+	s := plan.Seen{Observation: have, Peers: plan.Peers{}, Unreadable: map[string]bool{}}
+	var errs []error
+	for _, name := range plan.PeerNamespaces(ns, entries) {
 		interfaces, err := a.o.Dataplane.Interfaces(ctx, name)
 		switch {
 		case err == nil:
-			peers[name] = interfaces
+			s.Peers[name] = interfaces
 		case dataplane.Classify(err) == dataplane.ClassGone || errors.Is(err, netns.ErrNotReady):
 		default:
-			return nil, fmt.Errorf("the router's own namespace: %w", err)
+			s.Unreadable[name] = true
+			errs = append(errs, fmt.Errorf("the router's own namespace: %w", err))
 		}
 	}
-	return peers, nil
+	return s, errors.Join(errs...)
 }

@@ -22,6 +22,10 @@ type counts struct {
 	// holds the gateway's address. Failed ones were refused, by the plan or
 	// by the kernel.
 	Pending, Failed int
+	// Standing proxies are among Proxies although nobody knows whether they
+	// belong here: they are published as they were. Elsewhere ones are not
+	// pending but another host's, since the namespace is not here.
+	Standing, Elsewhere int
 }
 
 // status is the outcome of the last look at one namespace.
@@ -56,6 +60,8 @@ func (s *status) fail(err error) {
 // judge counts what the plan and its application came to.
 func (s *status) judge(p plan.Plan, have dataplane.Observation, result dataplane.Result, err error) {
 	s.rejected = p.Rejected
+	s.counts.Proxies += p.Standing
+	s.counts.Standing = p.Standing
 	s.counts.Failed = len(p.Rejected)
 	var why []string
 	for _, d := range p.State.Devices {
@@ -91,6 +97,22 @@ func (s *status) judge(p plan.Plan, have dataplane.Observation, result dataplane
 	}
 	slices.Sort(why)
 	s.trouble = strings.Join(slices.Compact(why), "; ")
+}
+
+// blame adds what kept a part of the namespace from being looked at. What stood
+// there stands.
+func (s *status) blame(err error) {
+	if err == nil {
+		return
+	}
+	passing := dataplane.Classify(err) == dataplane.ClassRetry
+	s.passing = passing && (s.passing || !s.failed)
+	s.failed = true
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	if s.trouble != "" {
+		text = s.trouble + "; " + text
+	}
+	s.trouble = text
 }
 
 // unanswered counts the addresses that should be answered for and are not,
@@ -171,9 +193,12 @@ func (a *Agent) Totals() Totals {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for s := range maps.Values(a.statuses) {
-		t.Pending += s.counts.Pending
+		// The inventory counts the standing ones as unserved.
+		t.Pending += s.counts.Pending - s.counts.Standing
 		t.Failed += s.counts.Failed
+		t.Elsewhere += s.counts.Elsewhere
 	}
+	t.Pending = max(t.Pending, 0) // the inventory may be ahead of the last looks
 	return t
 }
 
@@ -183,22 +208,20 @@ func (a *Agent) Totals() Totals {
 func notice(want dataplane.State, have dataplane.Observation) string {
 	var parts []string
 	for _, d := range want.Devices {
-		if !d.Answer || d.Exclusive {
-			continue
-		}
-		var strangers []netip.Addr
-		for _, p := range have.Foreign() {
-			_, ours := slices.BinarySearchFunc(d.Published, p.Addr, netip.Addr.Compare)
-			if p.Device == d.Name && !ours {
-				strangers = append(strangers, p.Addr)
-			}
-		}
-		if len(strangers) > 0 {
-			parts = append(parts, fmt.Sprintf("%d proxy entries on %s that are not published and not ours, the first %s",
-				len(strangers), d.Name, strangers[0]))
+		if n, first := strangers(have, d.Name, d.Published); n > 0 && d.Answer && !d.Exclusive {
+			parts = append(parts, fmt.Sprintf("%d proxy entries on %s that are not published and not ours, the first %s", n, d.Name, first))
 		}
 	}
-	if !slices.ContainsFunc(want.Devices, func(d dataplane.Device) bool { return d.Exclusive }) {
+	for _, i := range want.Idle {
+		if n, first := strangers(have, i.Name, nil); n > 0 && !i.Exclusive {
+			answers := "which does not answer"
+			if d, _ := have.Interface(i.Name); d.ProxyNDP {
+				answers = "which answers for them"
+			}
+			parts = append(parts, fmt.Sprintf("%d proxy entries on %s, %s, though nothing is published there, the first %s", n, i.Name, answers, first))
+		}
+	}
+	if !want.Exclusive() {
 		if routes := have.ForeignRoutes(want); len(routes) > 0 {
 			parts = append(parts, fmt.Sprintf("%d host routes beside ours that are not to published addresses and not ours, the first %s",
 				len(routes), routes[0].Route))
@@ -208,4 +231,17 @@ func notice(want dataplane.State, have dataplane.Observation) string {
 		parts = append(parts, "net.ipv6.conf.all.proxy_ndp is 1, which makes every forwarded packet walk the table of entries")
 	}
 	return strings.Join(parts, "; ")
+}
+
+// strangers counts the entries on a device that are somebody else's and not to
+// any of the published addresses.
+func strangers(have dataplane.Observation, device string, published []netip.Addr) (n int, first netip.Addr) {
+	for _, p := range have.Foreign() {
+		if _, ours := slices.BinarySearchFunc(published, p.Addr, netip.Addr.Compare); p.Device == device && !ours {
+			if n++; n == 1 {
+				first = p.Addr
+			}
+		}
+	}
+	return n, first
 }

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -51,12 +52,15 @@ const (
 // look makes one namespace what it should be.
 func (a *Agent) look(ctx context.Context, item reconcile.Item) ending {
 	ns := item.Key
-	entries, held := a.inventory.Namespace(ns)
-	if len(entries) > 0 {
-		a.following.set(ns, plan.PeerNamespaces(ns, entries))
-		return a.equalize(ctx, item, entries)
+	// One view for the whole look: what is known of the namespace now must not
+	// be mixed with what will be when the kernel was read.
+	view := a.inventory.View(ns)
+	if len(view.Entries) > 0 {
+		a.following.set(ns, plan.PeerNamespaces(ns, view.Entries))
+		return a.equalize(ctx, item, view)
 	}
-	if held || !a.inventory.Synced() || !a.o.Scope(ns) && !a.following.worksIn(ns) {
+	view.Unread = view.Unread || !view.Synced
+	if view.Unread && len(a.knownBefore(ns)) == 0 || !a.o.Scope(ns) && !a.following.worksIn(ns) {
 		// Nothing is known of it for sure, or it is none of our business: so
 		// nothing may be removed.
 		return settled
@@ -68,17 +72,17 @@ func (a *Agent) look(ctx context.Context, item reconcile.Item) ending {
 	}
 	end := settled
 	if !alias {
-		end = a.equalize(ctx, item, nil)
+		end = a.equalize(ctx, item, view)
 	}
-	if end == settled {
+	if end == settled && (alias || len(a.knownBefore(ns)) == 0) {
 		a.release(ns)
 	}
 	return end
 }
 
 // equalize observes, plans, compares, writes the difference and announces.
-func (a *Agent) equalize(ctx context.Context, item reconcile.Item, entries []inventory.Entry) ending {
-	ns := item.Key
+func (a *Agent) equalize(ctx context.Context, item reconcile.Item, view inventory.View) ending {
+	ns, entries := item.Key, view.Entries
 	st := status{counts: tally(ns, entries), idle: idle(ns, entries)}
 	depth := dataplane.Quick
 	if item.Deep {
@@ -88,15 +92,15 @@ func (a *Agent) equalize(ctx context.Context, item reconcile.Item, entries []inv
 	if err != nil {
 		return a.unobserved(ctx, item, st, err)
 	}
-	peers, err := a.peers(ctx, ns, entries)
-	if err != nil {
-		return a.unobserved(ctx, item, st, err)
-	}
-	p := plan.Namespace(ns, entries, have.Interfaces, peers, a.o.Plan)
-	if a.inventory.Unread(ns) {
+	seen, unreadable := a.seen(ctx, ns, entries, have)
+	p := plan.Namespace(ns, entries, seen, a.o.Plan)
+	known := plan.Claims(ns, entries)
+	if view.Unread {
 		var ok bool
-		if p.State, ok = plan.Hold(p.State, entries, have); !ok {
-			st.wait("a router that may be in the namespace could not be read")
+		before := a.knownBefore(ns)
+		if p.State, ok = plan.Hold(p.State, slices.Concat(known, before), have); !ok {
+			a.know(ns, slices.Concat(known, before))
+			st.wait("a router that may be in the namespace is not known yet, and what is there of it has no filter")
 			a.report(ns, item, st, dataplane.Result{})
 			return settled
 		}
@@ -115,8 +119,39 @@ func (a *Agent) equalize(ctx context.Context, item reconcile.Item, entries []inv
 	a.announce(ns, p.State, have, result)
 	st.notice = notice(p.State, have)
 	st.judge(p, have, result, err)
+	st.blame(unreadable)
 	a.report(ns, item, st, result)
-	return st.ending(result, err)
+	end := st.ending(result, err)
+	if end == settled {
+		a.know(ns, known)
+	} else {
+		a.know(ns, slices.Concat(known, a.knownBefore(ns)))
+	}
+	if end == settled && unreadable != nil {
+		return troubled
+	}
+	return end
+}
+
+// knownBefore is what this run knew to be of the routers in a namespace when it
+// last made it what it should be: what is left of those that are there no more
+// is unwanted, whatever else may be in it.
+func (a *Agent) knownBefore(ns string) []plan.Claim {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.known[ns]
+}
+
+func (a *Agent) know(ns string, claims []plan.Claim) {
+	slices.SortFunc(claims, plan.Claim.Compare)
+	claims = slices.CompactFunc(claims, func(x, y plan.Claim) bool { return x.Compare(y) == 0 })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(claims) == 0 {
+		delete(a.known, ns)
+	} else {
+		a.known[ns] = claims
+	}
 }
 
 // unobserved handles a namespace that could not be looked at. One that is not
@@ -128,7 +163,10 @@ func (a *Agent) unobserved(ctx context.Context, item reconcile.Item, st status, 
 	}
 	if dataplane.Classify(err) == dataplane.ClassGone {
 		a.forgetAll(item.Key)
-		if st.counts.Routers > 0 && !st.idle {
+		a.know(item.Key, nil)
+		if st.idle { // another host's, if anybody's
+			st.counts.Elsewhere = st.counts.Proxies
+		} else if st.counts.Routers > 0 {
 			st.wait("namespace does not exist yet")
 		}
 		a.report(item.Key, item, st, dataplane.Result{})
@@ -147,6 +185,7 @@ func (a *Agent) release(ns string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.statuses, ns)
+	delete(a.known, ns)
 }
 
 // quietTries is how often a trouble of the passing kind may fail unsaid.
@@ -228,15 +267,17 @@ func tally(ns string, entries []inventory.Entry) counts {
 	return c
 }
 
-// idle reports whether a namespace is of use only once something is published
-// in it, and nothing is: the L3 agent may make it in its own time, or never.
+// idle reports whether a namespace may be missing for good. A shared one is of
+// use only once something is published in it, and the L3 agent may make it in
+// its own time, or never; one that is elective ([inventory.Attachment]) may be
+// on other hosts only.
 func idle(ns string, entries []inventory.Entry) bool {
 	for _, e := range entries {
-		if e.Router.Enabled && len(plan.Served(ns, e)) > 0 {
-			return false
-		}
 		for _, at := range e.Router.External {
-			if at.Namespace == ns && at.Inner == nil {
+			if at.Namespace != ns || at.Elective {
+				continue
+			}
+			if at.Inner == nil || e.Router.Enabled && len(plan.Served(ns, e)) > 0 {
 				return false
 			}
 		}

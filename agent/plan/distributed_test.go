@@ -54,6 +54,8 @@ func edge(e *inventory.Entry) {
 	})
 }
 
+func unknownHere(e *inventory.Entry) { delete(e.Places, "port-here") }
+
 func nobodyHere(e *inventory.Entry) { e.Places["port-here"] = inventory.Elsewhere }
 
 // pair is fg- and a router's fpr-, as the L3 agent makes them.
@@ -105,7 +107,7 @@ func TestDistributedGoldens(t *testing.T) {
 		"dvr":                  {fip, a(nil), pair("a"), far("a"), plan.Options{}},
 		"dvr-exclusive":        {fip, a(nil), pair("a"), far("a"), plan.Options{Exclusive: true}},
 		"dvr-no-local-port":    {fip, a(nobodyHere), pair("a"), far("a"), plan.Options{}},
-		"dvr-unknown-place":    {fip, a(func(e *inventory.Entry) { delete(e.Places, "port-here") }), pair("a"), far("a"), plan.Options{}},
+		"dvr-unknown-place":    {fip, a(unknownHere), pair("a"), far("a"), plan.Options{}},
 		"dvr-disabled":         {fip, a(func(e *inventory.Entry) { e.Router.Enabled = false }), pair("a"), far("a"), plan.Options{}},
 		"dvr-other-scope":      {fip, a(func(e *inventory.Entry) { e.Router.Subnets[0].Scope = "other" }), pair("a"), far("a"), plan.Options{}},
 		"dvr-no-external":      {fip, a(func(e *inventory.Entry) { e.Router.External = nil }), pair("a"), far("a"), plan.Options{}},
@@ -146,15 +148,15 @@ func TestDistributedGoldens(t *testing.T) {
 		"dvr-waits-for-its-port": {fip, a(func(e *inventory.Entry) { e.Router.External, e.Router.Awaits = nil, "its port" }), pair("a"), far("a"), plan.Options{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := plan.Namespace(c.namespace, c.entries, c.interfaces, c.peers, c.opts)
+			p := plan.Namespace(c.namespace, c.entries, seen(c.interfaces, c.peers), c.opts)
 			golden(t, name, text(p))
 		})
 	}
 }
 
 func TestPeerNamespaces(t *testing.T) {
-	entries := []inventory.Entry{distributed("a", "a", edge), distributed("b", "b", nil), distributed("none", "d", nobodyHere), distributed("off", "c", func(e *inventory.Entry) { e.Router.Enabled = false })}
-	if got := plan.PeerNamespaces(fip, entries); !slices.Equal(got, []string{"qrouter-a", "qrouter-b"}) {
+	entries := []inventory.Entry{distributed("a", "a", edge), distributed("b", "b", nil), distributed("none", "d", nobodyHere), distributed("maybe", "e", unknownHere), distributed("off", "c", func(e *inventory.Entry) { e.Router.Enabled = false })}
+	if got := plan.PeerNamespaces(fip, entries); !slices.Equal(got, []string{"qrouter-a", "qrouter-b", "qrouter-maybe"}) {
 		t.Errorf("peers of %s: %v", fip, got)
 	}
 	if got := plan.PeerNamespaces(snat, entries); len(got) != 0 {
@@ -186,7 +188,7 @@ func TestPublishedIffThereIsAWay(t *testing.T) {
 				there = append(there, id)
 			}
 		}
-		p := plan.Namespace(fip, entries, pair(near...), far(there...), plan.Options{})
+		p := plan.Namespace(fip, entries, seen(pair(near...), far(there...)), plan.Options{})
 		ways := map[netip.Addr]int{}
 		for _, r := range p.State.Routes {
 			if r.Table == dataplane.MainTable {

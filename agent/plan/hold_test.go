@@ -1,7 +1,6 @@
 package plan_test
 
 import (
-	"net/netip"
 	"testing"
 
 	"neutron-ndp-proxy-agent/agent/inventory"
@@ -10,11 +9,20 @@ import (
 	"neutron-ndp-proxy-agent/dataplane/filter"
 )
 
+func guards(device string, prefixes ...string) []filter.FoundDevice {
+	d := filter.FoundDevice{Name: device}
+	for _, p := range prefixes {
+		d.Guarded = append(d.Guarded, prefix(p))
+	}
+	return []filter.FoundDevice{d}
+}
+
 // What may be of a router that could not be read stays; what a readable router
 // has withdrawn goes.
 func TestHold(t *testing.T) {
 	entries := []inventory.Entry{distributed("a", "a", nil)}
-	p := plan.Namespace(fip, entries, pair("a"), far("a"), plan.Options{})
+	p := plan.Namespace(fip, entries, seen(pair("a"), far("a")), plan.Options{Exclusive: true})
+	claims := plan.Claims(fip, entries)
 	theirs, withdrawn := addr("2001:db8:0:e::5"), addr("2001:db8:0:a::99")
 	have := dataplane.Observation{
 		Proxies: []dataplane.Proxy{
@@ -33,7 +41,7 @@ func TestHold(t *testing.T) {
 			{Rule: dataplane.Rule{Priority: 32766, Table: dataplane.MainTable}},
 		},
 	}
-	held, ok := plan.Hold(p.State, entries, have)
+	held, ok := plan.Hold(p.State, claims, have)
 	if !ok {
 		t.Fatal("a device that the plan has is not known")
 	}
@@ -42,8 +50,8 @@ func TestHold(t *testing.T) {
 	// Nothing is published by a readable router: as it is, if that is known.
 	have.Interfaces = pair("a")
 	have.Interfaces[0].ProxyNDP = true
-	have.Filter.Devices = []filter.FoundDevice{{Name: fg, Guarded: []netip.Prefix{prefix("2001:db8:0:e::/64")}}}
-	held, ok = plan.Hold(dataplane.State{Namespace: fip}, entries, have)
+	have.Filter.Devices = guards(fg, "2001:db8:0:e::/64")
+	held, ok = plan.Hold(dataplane.State{Namespace: fip}, claims, have)
 	if !ok {
 		t.Fatal("a device with a filter is not known")
 	}
@@ -51,11 +59,11 @@ func TestHold(t *testing.T) {
 	have.Filter.Devices = nil
 
 	// What it guards is unknown.
-	if _, ok := plan.Hold(dataplane.State{Namespace: fip}, entries, have); ok {
+	if _, ok := plan.Hold(dataplane.State{Namespace: fip}, claims, have); ok {
 		t.Error("a state was made of entries without a filter")
 	}
 	// Nothing of the other one is there: nothing to hold.
-	if s, ok := plan.Hold(dataplane.State{Namespace: fip}, entries, dataplane.Observation{Proxies: have.Proxies[1:]}); !ok || len(s.Devices) != 0 {
+	if s, ok := plan.Hold(dataplane.State{Namespace: fip}, claims, dataplane.Observation{Proxies: have.Proxies[1:]}); !ok || len(s.Devices) != 0 {
 		t.Errorf("held without need: %v", s)
 	}
 }

@@ -28,8 +28,9 @@ type Plan struct {
 	// not let it, or it lets it and the kernel does not yet.
 	Standby map[string]string
 	// Unplaced counts the proxies of routers in this namespace of which
-	// nobody knows yet in which place their port is.
-	Unplaced int
+	// nobody knows yet in which place their port is; Standing those of them
+	// that were published here before, and so are still.
+	Unplaced, Standing int
 }
 
 // Rejection is one proxy that is not published.
@@ -38,39 +39,21 @@ type Rejection struct {
 	Reason string
 }
 
-// Peers are the interfaces of the routers' own namespaces, by name, for those
-// that meet the external network in a shared one ([inventory.Inner]). A
-// namespace that is missing does not exist.
-type Peers map[string][]dataplane.Interface
-
-// PeerNamespaces returns the namespaces that [Namespace] wants to know of:
-// those of the routers with something to publish in the named one. Sorted as
-// the entries are.
-func PeerNamespaces(name string, entries []inventory.Entry) []string {
-	var out []string
-	for _, e := range entries {
-		if !e.Router.Enabled || len(Served(name, e)) == 0 {
-			continue
-		}
-		for _, at := range e.Router.External {
-			if at.Namespace == name && at.Inner != nil {
-				out = append(out, at.Inner.PeerNamespace)
-			}
-		}
-	}
-	return out
-}
-
 // Namespace plans one namespace from the routers in it. Routers that share a
 // device (a fip- namespace) share its device state.
-func Namespace(name string, entries []inventory.Entry, interfaces []dataplane.Interface, peers Peers, opts Options) Plan {
+//
+// Nobody can say of a proxy whose port's place is not known whether it belongs
+// here: it is not newly published, and if it stands here it stays.
+func Namespace(name string, entries []inventory.Entry, seen Seen, opts Options) Plan {
 	b := builder{
-		plan:       Plan{Standby: map[string]string{}},
-		opts:       opts,
-		interfaces: interfaces,
-		peers:      peers,
-		devices:    map[string]*device{},
-		routes:     map[destination]bool{},
+		plan:     Plan{Standby: map[string]string{}},
+		opts:     opts,
+		seen:     seen,
+		standing: newStanding(seen.Observation),
+		devices:  map[string]*device{},
+		routes:   map[destination]bool{},
+		idle:     map[string]bool{},
+		ways:     map[string]bool{},
 	}
 	for _, e := range entries {
 		if !e.Router.Enabled {
@@ -86,24 +69,28 @@ func Namespace(name string, entries []inventory.Entry, interfaces []dataplane.In
 	b.plan.State.Namespace = name
 	for _, d := range b.devices {
 		var why string
-		d.LinkLocal, d.Answer, why = answers(d.Name, d.gateway, interfaces)
+		d.LinkLocal, d.Answer, why = answers(d.Name, d.gateway, seen.Interfaces)
 		if why != "" {
 			b.plan.Standby[d.Name] = why
 		}
 		b.plan.State.Devices = append(b.plan.State.Devices, d.Device)
 	}
+	b.leftovers()
 	b.plan.State.Normalize()
 	return b.plan
 }
 
 // builder collects what the attachments of one namespace want.
 type builder struct {
-	plan       Plan
-	opts       Options
-	interfaces []dataplane.Interface
-	peers      Peers
-	devices    map[string]*device
-	routes     map[destination]bool
+	plan     Plan
+	opts     Options
+	seen     Seen
+	standing standing
+	devices  map[string]*device
+	routes   map[destination]bool
+	// idle are the devices of attachments in shared namespaces, false where one
+	// has something to publish; ways the devices towards their routers, alike.
+	idle, ways map[string]bool
 }
 
 type device struct {
@@ -113,18 +100,21 @@ type device struct {
 
 // attach adds one router's attachment. One in a shared namespace that
 // publishes nothing here leaves no trace there: there is no route to its
-// instances to guard.
+// instances to guard. What somebody else left there is looked for all the same.
 func (b *builder) attach(e inventory.Entry, at inventory.Attachment) {
-	accepted, rejected := publish(e, at)
-	b.plan.Rejected = append(b.plan.Rejected, rejected...)
+	accepted := b.publish(e, at)
 	if at.Inner != nil {
+		nothing := len(accepted) == 0
+		other, seen := b.idle[at.Device]
+		b.idle[at.Device] = nothing && (other || !seen)
+		b.ways[at.Inner.Device] = nothing
 		if accepted = b.way(accepted, at); len(accepted) == 0 {
 			return
 		}
 	}
 	d := b.devices[at.Device]
 	if d == nil {
-		d = &device{Device: dataplane.Device{Name: at.Device, ProxyDelay: b.opts.ProxyDelay, Exclusive: b.opts.Exclusive}}
+		d = &device{Device: dataplane.Device{Name: at.Device, ProxyDelay: b.opts.ProxyDelay}}
 		b.devices[at.Device] = d
 	}
 	for _, p := range accepted {
@@ -132,4 +122,27 @@ func (b *builder) attach(e inventory.Entry, at inventory.Attachment) {
 	}
 	d.Guarded = append(d.Guarded, guarded(e.Router)...)
 	d.gateway = append(d.gateway, at.Addrs...)
+}
+
+// leftovers names where to look for what somebody else published in a shared
+// namespace for routers that publish nothing there now, such as the L3 agent's
+// extension for a port that has moved away. While nobody knows of some proxy
+// whether it belongs here, what was made for it must be there to be taken over:
+// then nothing of others goes.
+func (b *builder) leftovers() {
+	s := &b.plan.State
+	exclusive := b.opts.Exclusive && b.plan.Unplaced == 0
+	for name, idle := range b.idle {
+		if _, exists := find(b.seen.Interfaces, name); idle && exists {
+			s.Idle = append(s.Idle, dataplane.Idle{Name: name, Exclusive: exclusive})
+		}
+	}
+	for name, idle := range b.ways {
+		if _, exists := find(b.seen.Interfaces, name); idle && exists {
+			s.Ways = append(s.Ways, name)
+		}
+	}
+	for i := range s.Devices {
+		s.Devices[i].Exclusive = exclusive
+	}
 }

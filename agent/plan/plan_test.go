@@ -130,10 +130,15 @@ func TestGoldens(t *testing.T) {
 		}), device(nil)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := plan.Namespace(ns, c.entries, c.interfaces, nil, plan.Options{ProxyDelay: 0})
+			p := plan.Namespace(ns, c.entries, seen(c.interfaces, nil), plan.Options{ProxyDelay: 0})
 			golden(t, name, text(p))
 		})
 	}
+}
+
+// seen is a namespace in which nothing is ours.
+func seen(interfaces []dataplane.Interface, peers plan.Peers) plan.Seen {
+	return plan.Seen{Observation: dataplane.Observation{Interfaces: interfaces}, Peers: peers}
 }
 
 func text(p plan.Plan) string {
@@ -151,7 +156,7 @@ func text(p plan.Plan) string {
 		b.WriteString("waiting " + r.Proxy.Addr.String() + ": " + r.Reason + "\n")
 	}
 	if p.Unplaced > 0 {
-		fmt.Fprintf(&b, "unplaced %d\n", p.Unplaced)
+		fmt.Fprintf(&b, "unplaced %d, standing %d\n", p.Unplaced, p.Standing)
 	}
 	return b.String()
 }
@@ -194,7 +199,7 @@ func TestNothingIsPublishedByAccident(t *testing.T) {
 			}
 			e.Proxies = append(e.Proxies, inventory.Proxy{ID: a.String(), RouterID: "r", Addr: a})
 		}
-		p := plan.Namespace(ns, []inventory.Entry{e}, device(nil), nil, plan.Options{ProxyDelay: time.Second})
+		p := plan.Namespace(ns, []inventory.Entry{e}, seen(device(nil), nil), plan.Options{ProxyDelay: time.Second})
 		if !e.Router.Enabled && len(p.State.Devices) > 0 {
 			t.Fatalf("a router that is off has %v", p.State)
 		}

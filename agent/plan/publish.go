@@ -34,22 +34,27 @@ func Served(name string, e inventory.Entry) []inventory.Proxy {
 	return out
 }
 
-// publish sorts the proxies that an attachment serves into those to publish
-// and those to refuse. The server checks the same things, but what a message
-// says is not trusted with the dataplane: the kernel accepts any nonsense as a
-// proxied address.
-func publish(e inventory.Entry, at inventory.Attachment) (accepted []inventory.Proxy, rejected []Rejection) {
+// publish returns the proxies that an attachment serves and that may be
+// published, and notes the ones to refuse. The server checks the same things,
+// but what a message says is not trusted with the dataplane: the kernel accepts
+// any nonsense as a proxied address.
+func (b *builder) publish(e inventory.Entry, at inventory.Attachment) (accepted []inventory.Proxy) {
 	for _, proxy := range e.Proxies {
-		if !at.Publishes(e.Places[proxy.PortID]) {
+		place := e.Places[proxy.PortID]
+		serves := at.Publishes(place)
+		if !serves && (place != inventory.Anywhere || !b.standing.on(at, proxy.Addr)) {
 			continue // its own host's, or not known yet whose
 		}
 		if why := refuse(e.Router, proxy.Addr); why != "" {
-			rejected = append(rejected, Rejection{proxy, why})
+			b.plan.Rejected = append(b.plan.Rejected, Rejection{proxy, why})
 			continue
+		}
+		if !serves {
+			b.plan.Standing++
 		}
 		accepted = append(accepted, proxy)
 	}
-	return accepted, rejected
+	return accepted
 }
 
 // unplaced counts the proxies of which nobody knows yet whose they are.

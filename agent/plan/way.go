@@ -30,30 +30,34 @@ type destination struct {
 }
 
 // way adds the routes to the instances of an attachment in a shared namespace,
-// and back from them, and returns the proxies that they make reachable: all or
-// none. What has no way must not be answered for.
+// and back from them, and returns the proxies that they make reachable: all, or
+// none; what has no way must not be answered for. Only if the router's own
+// namespace can't be read it is those that stand: nobody knows that their way
+// is wrong.
 //
 // The default route is in a table of its own and not in main, because what
 // comes in for an address that nobody publishes must find no route rather than
 // be sent back to where it came from.
-func (b *builder) way(accepted []inventory.Proxy, at inventory.Attachment) []inventory.Proxy {
+func (b *builder) way(accepted []inventory.Proxy, at inventory.Attachment) (reachable []inventory.Proxy) {
 	if len(accepted) == 0 {
 		return nil
 	}
 	via, why := b.nextHop(*at.Inner)
-	if why != "" {
-		for _, p := range accepted {
-			b.plan.Waiting = append(b.plan.Waiting, Rejection{p, why})
-		}
-		return nil
-	}
 	for _, p := range accepted {
-		b.route(dataplane.Route{
+		r := dataplane.Route{
 			Table: dataplane.MainTable, Dst: netip.PrefixFrom(p.Addr, p.Addr.BitLen()),
 			Via: via, Device: at.Inner.Device,
-		})
+		}
+		if b.seen.Unreadable[at.Inner.PeerNamespace] && b.standing.on(at, p.Addr) {
+			r = b.standing.routes[target{at.Inner.Device, p.Addr}]
+		} else if why != "" {
+			b.plan.Waiting = append(b.plan.Waiting, Rejection{p, why})
+			continue
+		}
+		b.route(r)
+		reachable = append(reachable, p)
 	}
-	if out, _ := find(b.interfaces, at.Device); at.Inner.Gateway.IsValid() && out.Up && out.IPv6 {
+	if out, _ := find(b.seen.Interfaces, at.Device); len(reachable) > 0 && at.Inner.Gateway.IsValid() && out.Up && out.IPv6 {
 		// Without its device the kernel has no route either, and the
 		// attachment does not answer.
 		b.route(dataplane.Route{Table: RouteTable, Dst: everywhere, Via: at.Inner.Gateway, Device: at.Device, OnLink: true})
@@ -61,7 +65,7 @@ func (b *builder) way(accepted []inventory.Proxy, at inventory.Attachment) []inv
 			b.plan.State.Rules = append(b.plan.State.Rules, dataplane.Rule{Priority: RulePriority, IIF: from, Table: RouteTable})
 		}
 	}
-	return accepted
+	return reachable
 }
 
 // route adds a route, unless another router of the namespace has one to the
@@ -79,7 +83,7 @@ func (b *builder) route(r dataplane.Route) {
 // is still being checked for duplicates will do: it is where the packets have
 // to go, and they wait for it no longer than the check takes.
 func (b *builder) nextHop(in inventory.Inner) (via netip.Addr, why string) {
-	near, ok := find(b.interfaces, in.Device)
+	near, ok := find(b.seen.Interfaces, in.Device)
 	switch {
 	case !ok:
 		return via, "device " + in.Device + " does not exist"
@@ -88,7 +92,10 @@ func (b *builder) nextHop(in inventory.Inner) (via netip.Addr, why string) {
 	case !near.Up:
 		return via, "device " + in.Device + " is down"
 	}
-	interfaces, ok := b.peers[in.PeerNamespace]
+	interfaces, ok := b.seen.Peers[in.PeerNamespace]
+	if b.seen.Unreadable[in.PeerNamespace] {
+		return via, "namespace " + in.PeerNamespace + " can't be read"
+	}
 	if !ok {
 		return via, "namespace " + in.PeerNamespace + " does not exist"
 	}
