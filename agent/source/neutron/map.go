@@ -38,8 +38,8 @@ func WantsPorts(mode string) bool { return Host{Mode: mode}.distributes() }
 //	distributed   legacy           nowhere
 //	any           dvr_no_external  nowhere
 //
-// An HA router's snat- namespace is on several hosts; which of them holds the
-// gateway's address now is the kernel's to tell, not the server's.
+// An HA router's snat- namespace is on several hosts, this one or not; which of
+// them holds the gateway's address now is the kernel's to tell, not the server's.
 func Router(r rpc.Router, h Host) inventory.Router {
 	out := inventory.Router{
 		ID:      r.ID,
@@ -94,7 +94,7 @@ func distributed(r rpc.Router, h Host, out *inventory.Router) {
 	}
 	if h.Mode == rpc.ModeDVRSNAT && (r.HA || r.GatewayHost == h.Name) {
 		at := centralised(inventory.SNATNamespacePrefix, r)
-		at.Serves = inventory.Edge
+		at.Serves, at.Elective = inventory.Edge, r.HA
 		out.External = append(out.External, at)
 	}
 }

@@ -42,6 +42,8 @@ func TestAttachments(t *testing.T) {
 	qrouter := inventory.Attachment{Namespace: "qrouter-" + rid, Device: "qg-1b796465-2e", Addrs: []netip.Addr{netip.MustParseAddr("2001:db8::2")}}
 	snat := qrouter
 	snat.Namespace, snat.Serves = "snat-"+rid, inventory.Edge
+	elective := snat
+	elective.Elective = true
 	fip := inventory.Attachment{
 		Namespace: "fip-" + extNet, Device: "fg-304724c5-12", Addrs: []netip.Addr{netip.MustParseAddr("2001:db8::1ac")}, Serves: inventory.Here,
 		Inner: &inventory.Inner{Device: "fpr-1596edf1-d", PeerNamespace: "qrouter-" + rid, PeerDevice: "rfp-1596edf1-d",
@@ -82,7 +84,7 @@ func TestAttachments(t *testing.T) {
 			rpc.ModeDVR: {External: both(fip)}, rpc.ModeDVRSNAT: {External: both(fip, snat)}, rpc.ModeDVRNoExternal: {Remote: true},
 		}},
 		"distributed and HA": {dvrHA, map[string]result{
-			rpc.ModeDVR: {External: both(fip)}, rpc.ModeDVRSNAT: {External: both(fip, snat)}, rpc.ModeLegacy: {Unsupported: true},
+			rpc.ModeDVR: {External: both(fip)}, rpc.ModeDVRSNAT: {External: both(fip, elective)}, rpc.ModeLegacy: {Unsupported: true},
 		}},
 		"no port of the agent yet": {fresh, map[string]result{
 			rpc.ModeDVR: {Awaits: true}, rpc.ModeDVRSNAT: {Awaits: true}, rpc.ModeLegacy: {Unsupported: true}, rpc.ModeDVRNoExternal: {Remote: true},
