@@ -164,21 +164,6 @@ func (a *Agent) changed(namespaces []string) {
 	}
 }
 
-// tellWaiting says once what a router waits for of which no attachment is known
-// yet: there is no namespace whose status could say so.
-func (a *Agent) tellWaiting() {
-	now := a.inventory.Awaited()
-	a.mu.Lock()
-	before := a.waiting
-	a.waiting = now
-	a.mu.Unlock()
-	for id, what := range now {
-		if before[id] != what {
-			a.o.Log.Info("router is waiting", zap.String("router", id), zap.String("for", what))
-		}
-	}
-}
-
 // watch turns kernel events into looks.
 func (a *Agent) watch(ctx context.Context) error {
 	for {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"neutron-ndp-proxy-agent/agent/plan"
 	"neutron-ndp-proxy-agent/dataplane"
 )
@@ -200,6 +202,21 @@ func (a *Agent) Totals() Totals {
 	}
 	t.Pending = max(t.Pending, 0) // the inventory may be ahead of the last looks
 	return t
+}
+
+// tellWaiting says once what a router waits for of which no attachment is known
+// yet: there is no namespace whose status could say so.
+func (a *Agent) tellWaiting() {
+	now := a.inventory.Awaited()
+	a.mu.Lock()
+	before := a.waiting
+	a.waiting = now
+	a.mu.Unlock()
+	for id, what := range now {
+		if before[id] != what {
+			a.o.Log.Info("router is waiting", zap.String("router", id), zap.String("for", what))
+		}
+	}
 }
 
 // notice describes what others made that works against us: entries for which
