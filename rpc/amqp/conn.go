@@ -23,6 +23,7 @@ type Conn struct {
 	session *session      // nil while not connected
 	changed chan struct{} // closed and replaced whenever session or its readiness changes
 	running bool
+	refused map[string]string // by queue: the refusals of optional bindings that were said last
 }
 
 // Status is what there is to say about the connection.

@@ -4,13 +4,17 @@ package amqp_test
 
 import (
 	"context"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	amqp091 "github.com/rabbitmq/amqp091-go"
 	"go.uber.org/zap/zapcore"
 
 	"neutron-ndp-proxy-agent/rpc/amqp"
+	"neutron-ndp-proxy-agent/test/rabbit"
 )
 
 func fanout(name string) amqp.Binding {
@@ -170,6 +174,72 @@ func runSub(t *testing.T, cfg amqp.Config, sub amqp.Subscription) (stop func()) 
 	}
 	c.Subscribe(sub)
 	return runConn(t, c)
+}
+
+// An exchange that we may not read is told apart from one that is not there: said
+// once however often the queue is set up, and told to who asks for it. What is
+// bound later is said once, too.
+func TestRefusedOptionalExchange(t *testing.T) {
+	log, logs := watched(zapcore.InfoLevel)
+	cfg := config(t)
+	cfg.Logger = log
+	ch := plain(t, cfg)
+	declareFanout(t, ch, "one")
+	declareFanout(t, ch, "two")
+	if _, err := ch.QueueDeclare("other", false, true, false, false, nil); err != nil { // keeps the exchange
+		t.Fatal(err)
+	}
+	if err := ch.QueueBind("other", "one", "one", false, nil); err != nil {
+		t.Fatal(err)
+	}
+	allow := func(read string) {
+		t.Helper()
+		broker.API(t, http.MethodPut, "/api/permissions/"+cfg.VHost+"/"+rabbit.User,
+			map[string]string{"configure": ".*", "write": ".*", "read": read}, nil)
+	}
+	allow("^(mine|always|zero|one|three)$")
+	b := &box{queue: "mine"}
+	c := run(t, cfg, b.optional("zero", "two", "one"))
+	b.waitUp(t, 1)
+	if err := publish(c, 5*time.Second, "one", "", "x"); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "a message from the one that is allowed", func() bool { n, _, _ := b.count(); return n == 1 })
+	if _, err := ch.QueueDelete("mine", false, false, false); err != nil { // it is set up again
+		t.Fatal(err)
+	}
+	b.waitUp(t, 2)
+	if l := logs.FilterMessageSnippet("exchanges that exist").All(); len(l) != 2 || !cmp.Equal(l[1].ContextMap()["exchanges"], []any{"one"}) {
+		t.Errorf("said of the set-ups: %v", l)
+	}
+	if n := logs.FilterMessageSnippet("the broker refuses").Len(); n != 1 {
+		t.Errorf("the refusal was said %d times", n)
+	}
+
+	declareFanout(t, ch, "three")
+	for range 2 {
+		err := c.Bind(context.Background(), "mine", fanout("zero"), fanout("two"), fanout("three"))
+		if err == nil || !strings.Contains(err.Error(), `"two"`) || strings.Contains(err.Error(), "zero") || strings.Contains(err.Error(), "three") {
+			t.Errorf("bind: %v", err)
+		}
+	}
+	fresh := func() []any {
+		var l []any
+		for _, e := range logs.FilterMessageSnippet("did not exist before").All() {
+			l = append(l, e.ContextMap()["exchanges"])
+		}
+		return l
+	}
+	if diff := cmp.Diff([]any{[]any{"three"}}, fresh()); diff != "" {
+		t.Errorf("said of what was bound (-want +got):\n%s", diff)
+	}
+	allow(".*")
+	if err := c.Bind(context.Background(), "mine", fanout("two")); err != nil {
+		t.Error(err)
+	}
+	if len(fresh()) != 2 {
+		t.Errorf("said of what was bound: %v", fresh())
+	}
 }
 
 func TestBindWithoutConnection(t *testing.T) {

@@ -29,6 +29,8 @@ type session struct {
 	wait   map[int]error // by required subscription: why it does not consume (yet)
 	block  string        // the broker's reason for blocking publishers
 	blockC chan struct{} // closed and replaced when block changes
+	// bound are the optional bindings made: queue, exchange, key.
+	bound map[[3]string]bool
 }
 
 var errSetUp = errors.New("subscribing")

@@ -139,7 +139,8 @@ func (s *session) replace(sub Subscription) (*amqp091.Channel, int, error) {
 	if err := s.bind(ch, standIn, sub.Bindings); err != nil {
 		return nil, 0, err
 	}
-	if _, err := s.bindOptional(standIn, sub.optional()); err != nil {
+	// What is refused here is refused, and said, again when the queue is set up.
+	if _, _, err := s.bindOptional(standIn, sub.optional()); err != nil {
 		return nil, 0, err
 	}
 	err = s.do(fmt.Sprintf("delete queue %q", sub.Queue.Name), func() error {
@@ -155,7 +156,7 @@ func (s *session) replace(sub Subscription) (*amqp091.Channel, int, error) {
 	}
 	err = s.bind(fresh, sub.Queue.Name, sub.Bindings)
 	if err == nil {
-		_, err = s.bindOptional(sub.Queue.Name, sub.optional())
+		_, _, err = s.bindOptional(sub.Queue.Name, sub.optional())
 	}
 	if err != nil {
 		s.closeChannel(fresh)

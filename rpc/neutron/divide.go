@@ -50,10 +50,10 @@ type part struct {
 	err error
 }
 
-// newQuestion returns one whose trouble may take as long as two calls that are
-// not answered, plus the last call.
+// newQuestion returns one whose trouble may take as long as three calls that are
+// not answered, and the end of the call under way.
 func (c *Client) newQuestion(what string, chunk *chunker) *question {
-	return &question{what: what, chunk: chunk, log: c.log, now: c.cfg.Now, patience: 2 * c.cfg.CallTimeout}
+	return &question{what: what, chunk: chunk, log: c.log, now: c.cfg.Now, patience: 3 * c.cfg.CallTimeout}
 }
 
 // try makes a call, and counts the time if it fails, or counted says so.

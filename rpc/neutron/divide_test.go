@@ -210,16 +210,16 @@ func TestTroubleIsBoundedInTime(t *testing.T) {
 		began := now
 		routers, _, err := client.Routers(context.Background(), names(256))
 		// The last one, beside its answers, tries a larger size now and then.
-		if took := now.Sub(began); err != nil && took > 2*time.Minute {
+		if took := now.Sub(began); err != nil && took > 3*time.Minute {
 			t.Fatalf("question %d took %v", n, took)
 		}
 		if err == nil {
-			if len(routers) != 256 || n != 3 {
+			if len(routers) != 256 || n != 2 {
 				t.Errorf("%d routers with question %d", len(routers), n)
 			}
 			break
 		}
-		if !errors.Is(err, oslo.ErrTimeout) || n > 3 {
+		if !errors.Is(err, oslo.ErrTimeout) || n > 2 {
 			t.Fatalf("question %d: %v", n, err)
 		}
 	}
@@ -238,7 +238,7 @@ func TestTroubleIsBoundedInTime(t *testing.T) {
 	}
 	began := now
 	routers, bad, err := client.Routers(context.Background(), names(256))
-	if took := now.Sub(began); err != nil || took > 5*time.Minute || len(routers)+len(bad) != 256 || len(routers) < 128 {
+	if took := now.Sub(began); err != nil || took > 6*time.Minute || len(routers)+len(bad) != 256 || len(routers) < 128 {
 		t.Errorf("%d routers, %d malformed, %v after %v", len(routers), len(bad), err, took)
 	}
 }
