@@ -21,7 +21,7 @@ const delayStep = 10 * time.Millisecond
 func Diff(want State, have Observation) Changes {
 	want, failures := valid(want)
 	c := Changes{Namespace: have.Namespace, ID: have.ID, Failures: failures, Drift: map[Kind]int{}}
-	d := differ{want: want, have: have, changes: &c, byDevice: map[string][]Proxy{}, renamed: renamed(have)}
+	d := differ{want: want, have: have, changes: &c, byDevice: map[string][]Proxy{}, renamed: renamed(have), taken: map[place]bool{}}
 	for _, p := range have.Proxies {
 		d.byDevice[p.Device] = append(d.byDevice[p.Device], p)
 	}
@@ -43,6 +43,8 @@ type differ struct {
 	byDevice map[string][]Proxy
 	// renamed are devices that we managed under another name, by their new one.
 	renamed map[string]BaselineDevice
+	// taken are the places of wanted routes that are left to others.
+	taken map[place]bool
 }
 
 // renamed finds them by their index, which stays. The table's record has the

@@ -8,20 +8,31 @@ import (
 )
 
 // unroutable takes the addresses from the devices whose host route cannot be
-// made, because its device does not exist or has no IPv6 side: nothing is
-// answered for that has no way on.
+// made: nothing is answered for that has no way on. No route is made whose
+// device does not exist or has no IPv6, or whose place somebody has who is not
+// replaced. Nobody is led into the table of the latter, either: neighbours on
+// the link are served, and the way back is the operator's to clear.
 func (d *differ) unroutable() {
 	var gone []netip.Addr
+	strangers := d.have.BlockedRoutes(d.want)
 	for _, r := range d.want.Routes {
-		if i, exists := d.have.Interface(r.Device); !exists || !i.IPv6 {
-			err := fmt.Errorf("%s: %w", r.Device, ErrDeviceGone)
-			if exists {
-				err = fmt.Errorf("%s: %w", r.Device, errNoIPv6(i))
-			}
-			d.changes.Failures = append(d.changes.Failures, routeFailure(r, opRouteSet, err))
-			if r.Host() {
-				gone = append(gone, r.Dst.Addr())
-			}
+		i, exists := d.have.Interface(r.Device)
+		var err error
+		switch n := slices.IndexFunc(strangers, func(f FoundRoute) bool { return f.place() == r.place() }); {
+		case n >= 0:
+			err = fmt.Errorf("%w by %s", ErrTaken, strangers[n].text())
+			d.taken[r.place()] = true
+			d.want.Rules = slices.DeleteFunc(slices.Clone(d.want.Rules), func(rule Rule) bool { return rule.Table == r.Table })
+		case !exists:
+			err = fmt.Errorf("%s: %w", r.Device, ErrDeviceGone)
+		case !i.IPv6:
+			err = fmt.Errorf("%s: %w", r.Device, errNoIPv6(i))
+		default:
+			continue
+		}
+		d.changes.Failures = append(d.changes.Failures, routeFailure(r, opRouteSet, err))
+		if r.Host() {
+			gone = append(gone, r.Dst.Addr())
 		}
 	}
 	d.want = d.want.without(gone)
@@ -62,7 +73,7 @@ func (d *differ) routes() {
 	c := &d.changes.Routes
 	for _, r := range d.want.Routes {
 		i, exists := d.have.Interface(r.Device)
-		if !exists || !i.IPv6 {
+		if !exists || !i.IPv6 || d.taken[r.place()] {
 			continue
 		}
 		found := at[r.place()]

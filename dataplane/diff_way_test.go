@@ -98,12 +98,13 @@ rule - 32800 iif lo table 110
 				o.Routes = append(o.Routes, beside, stale)
 				o.Proxies = append(o.Proxies, dataplane.Proxy{Device: dev, Index: 7, Addr: host(9)})
 				return o
-			}, `route adopt ::/0 via 2001:db8:9::1 dev qg-1 onlink table 110
-route adopt 2001:db8:0:2::1/128 via fe80::2 dev fpr-1
+			}, `route adopt 2001:db8:0:2::1/128 via fe80::2 dev fpr-1
 route replace 2001:db8:0:2::1/128 via fe80::7 dev fpr-1 metric 1024 proto 4
 route change 2001:db8:0:2::2/128 via fe80::3 dev fpr-1
 entry remove qg-1 2001:db8:0:2::9
 route remove 2001:db8:0:2::9/128 via fe80::2 dev fpr-1 metric 1024 proto 4
+rule - 32800 iif fpr-1 table 110
+rule - 32800 iif lo table 110
 `,
 		},
 	} {

@@ -79,3 +79,30 @@ func TestDriftCountsWhenRepaired(t *testing.T) {
 		}
 	})
 }
+
+// A next hop that comes back is what is wanted, and nobody's hand; the last one
+// is known all the same.
+func TestNextHopThatComesBackIsNoDrift(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		w.addDevice(dev)
+		w.addDevice(inner)
+		d := on(w.kernel(), t)
+		a, b := routed(host(1)), routed(host(1))
+		for i, r := range b.Routes {
+			if r.Host() {
+				b.Routes[i].Via = addr("fe80::3")
+			}
+		}
+		for n, s := range []dataplane.State{a, b, a, b} {
+			if res := converge(t, d, s); len(res.Drift) != 0 {
+				t.Errorf("step %d: drift %v", n, res.Drift)
+			}
+		}
+		last := static(host(1).String()+"/128", "fe80::3")
+		last.Protocol = ours
+		w.deleteRoute(inner, last)
+		if res := converge(t, d, b); !cmp.Equal(res.Drift, map[dataplane.Kind]int{dataplane.KindRoute: 1}) {
+			t.Errorf("deleted by hand: drift %v", res.Drift)
+		}
+	})
+}

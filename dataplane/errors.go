@@ -26,6 +26,9 @@ var (
 	ErrStale = errors.New("changed since it was observed")
 	// ErrInvalid: a wanted value that no kernel should be given.
 	ErrInvalid = errors.New("invalid")
+	// ErrTaken: somebody else's route is where ours should be, and it is not one
+	// that may be taken over.
+	ErrTaken = errors.New("the place is taken")
 	// ErrHeldBack: not done because something it depends on failed before.
 	ErrHeldBack = errors.New("held back")
 )
@@ -93,7 +96,7 @@ func classes() []struct {
 		{ClassPermanent, []error{ErrInvalid, netns.ErrName}},
 		{ClassGone, []error{netns.ErrGone, ErrDeviceGone, unix.ENODEV, unix.ENXIO, fs.ErrNotExist}},
 		{ClassOperator, []error{
-			unix.EPERM, unix.EACCES, unix.EROFS, unix.EMFILE, unix.ENFILE,
+			ErrTaken, unix.EPERM, unix.EACCES, unix.EROFS, unix.EMFILE, unix.ENFILE,
 			unix.EOPNOTSUPP, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT, unix.ENOSYS,
 		}},
 		{ClassPermanent, []error{unix.EINVAL, unix.ERANGE, unix.EMSGSIZE}},

@@ -177,6 +177,47 @@ func (o Observation) ForeignRoutes(want State) []FoundRoute {
 	return out
 }
 
+// WinningRoutes returns the routes that somebody else made and that the kernel
+// prefers to a wanted one: to the same destination in the same table, with a
+// better metric, or for some sources only (of these every metric wins). The
+// packets go their way, whoever answers for the address; nothing here changes
+// that, it is to be told. Some may be [Observation.ForeignRoutes] as well.
+func (o Observation) WinningRoutes(want State) []FoundRoute {
+	type destination struct {
+		table uint32
+		dst   netip.Prefix
+	}
+	wanted := map[destination]bool{}
+	for _, r := range want.Routes {
+		wanted[destination{uint32(r.Table), r.Dst.Masked()}] = true
+	}
+	var out []FoundRoute
+	for _, f := range o.Routes {
+		if !f.Ours && wanted[destination{f.Kernel.Table, f.Kernel.Dst}] && (f.Kernel.Metric < route.DefaultMetric || f.Kernel.Src.IsValid()) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// BlockedRoutes returns what somebody else has in the place of a wanted route
+// that takes over no other's: all but host routes in the main table.
+func (o Observation) BlockedRoutes(want State) []FoundRoute {
+	places := map[place]bool{}
+	for _, r := range want.Routes {
+		if !r.adopts() {
+			places[r.place()] = true
+		}
+	}
+	var out []FoundRoute
+	for _, f := range o.Routes {
+		if !f.Ours && places[f.place()] {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
 // Owned reports whether anything of ours is in the namespace.
 func (o Observation) Owned() bool {
 	return o.Filter.Present || slices.ContainsFunc(o.Proxies, func(p Proxy) bool { return p.Ours }) ||

@@ -180,7 +180,7 @@ func (k *walker) apply() {
 			k.t.Fatal(err)
 		}
 		for _, f := range res.Failures {
-			if f.Class() != dataplane.ClassGone {
+			if f.Class() != dataplane.ClassGone && !errors.Is(f, dataplane.ErrTaken) {
 				k.t.Fatalf("failure %v of\n%s", f, c)
 			}
 		}

@@ -129,6 +129,17 @@ type expectation struct {
 	routes, rules, entries []string
 }
 
+// taken are the places of default routes that somebody else has.
+func (k *walker) taken() map[string]bool {
+	out := map[string]bool{}
+	for _, s := range k.w.routes() {
+		if r := parseRoute(k.t, s); r.Dst.Bits() == 0 && r.Protocol != ours && r.Metric == route.DefaultMetric {
+			out[fmt.Sprintf("%d %s", r.Table, r.Dst)] = true
+		}
+	}
+	return out
+}
+
 func (k *walker) expect() expectation {
 	e := expectation{routes: []string{}, rules: []string{}, entries: []string{}}
 	exclusive := map[string]bool{}
@@ -138,8 +149,12 @@ func (k *walker) expect() expectation {
 	// What has the place of a wanted route makes room for it, once its device
 	// is there, and is nobody's leftover until then.
 	used, waiting, made := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	taken := k.taken()
 	for _, r := range k.state.Routes {
 		at := fmt.Sprintf("%d %s", r.Table, r.Dst)
+		if taken[at] {
+			continue
+		}
 		waiting[at] = !k.present[r.Device]
 		if r.Host() {
 			used[r.Device] = true
@@ -159,6 +174,9 @@ func (k *walker) expect() expectation {
 		}
 	}
 	for _, r := range k.state.Rules {
+		if taken[fmt.Sprintf("%d ::/0", r.Table)] {
+			continue
+		}
 		e.rules = append(e.rules, wantedRule(r))
 	}
 	mark := fmt.Sprintf("proto %d", ours)

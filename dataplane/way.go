@@ -48,6 +48,11 @@ func (r Route) String() string {
 // Host reports whether the destination is a single address.
 func (r Route) Host() bool { return r.Dst.IsValid() && r.Dst.IsSingleIP() }
 
+// adopts reports whether the route may take the place of somebody else's: a
+// host route that Neutron's extension left for a published address. Whoever has
+// a default route in a table of ours uses the table for something else.
+func (r Route) adopts() bool { return r.Host() && r.Table == MainTable }
+
 // kernel is the route as it is written, on the device of that index.
 func (r Route) kernel(index int, protocol uint8) route.Route {
 	return route.Route{
