@@ -232,3 +232,24 @@ func TestAFilterThatCannotBeWritten(t *testing.T) {
 		return d.Totals() == agent.Totals{Routers: 1, Enabled: 1, Proxies: 2, Failed: 2}
 	})
 }
+
+// What one address needs is gone: it is waited for, and nothing else is.
+func TestWhatGoesUnderOneAddress(t *testing.T) {
+	p := nettest.NewTopology(t)
+	k := &doctored{Dataplane: dataplane.New(dataplane.Options{NetnsDir: p.Dir}),
+		apply: func(context.Context, dataplane.Changes) (dataplane.Result, error) {
+			gone := fmt.Errorf("fpr-1: %w", dataplane.ErrDeviceGone)
+			return dataplane.Result{Failures: []dataplane.Failure{
+				{Addr: p.InstanceAddr, Op: "route set", Err: gone}, {Device: nettest.External, Addr: p.InstanceAddr, Op: "entry set", Err: gone},
+			}}, nil
+		}}
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{kernel: k})
+	d.awaitReady(t)
+	if got := d.Totals(); got != (agent.Totals{Routers: 1, Enabled: 1, Proxies: 1, Pending: 1}) {
+		t.Errorf("totals %+v", got)
+	}
+	said := d.logs.FilterMessage("waiting").All()
+	if len(said) != 1 || !strings.Contains(fmt.Sprint(said[0].ContextMap()["for"]), "route set for "+p.InstanceAddr.String()) {
+		t.Errorf("said: %v", d.logs.All())
+	}
+}

@@ -80,10 +80,24 @@ func (s *status) judge(p plan.Plan, have dataplane.Observation, result dataplane
 		why = append(why, fmt.Sprintf("the server's word where the ports of %d proxies are", p.Unplaced))
 	}
 	var errs []error
+	var gone []dataplane.Failure
 	for _, f := range result.Failures {
-		if f.Class() != dataplane.ClassGone {
+		switch {
+		case f.Class() != dataplane.ClassGone:
 			errs = append(errs, f)
+		case f.Addr.IsValid() && p.Standby[f.Device] == "":
+			gone = append(gone, f)
 		}
+	}
+	if n := len(gone); n > 0 {
+		// Something that one address needs vanished since it was planned, or
+		// can't be used. An event will tell when that ends; until then it waits.
+		s.counts.Pending += countAddrs(gone)
+		text := gone[0].Error()
+		if n > 1 {
+			text += fmt.Sprintf(" (and %d more)", n-1)
+		}
+		why = append(why, text)
 	}
 	s.counts.Failed += unanswered(p, have, result)
 	if err != nil {
@@ -99,6 +113,14 @@ func (s *status) judge(p plan.Plan, have dataplane.Observation, result dataplane
 	}
 	slices.Sort(why)
 	s.trouble = strings.Join(slices.Compact(why), "; ")
+}
+
+func countAddrs(failures []dataplane.Failure) int {
+	addrs := map[netip.Addr]bool{}
+	for _, f := range failures {
+		addrs[f.Addr] = true
+	}
+	return len(addrs)
 }
 
 // blame adds what kept a part of the namespace from being looked at. What stood
