@@ -125,7 +125,10 @@ func ndpProxyRows() []row {
 			Help: "The protocol number that marks the neighbour entries, routes and rules made by the daemon: " +
 				"`ip -6 neigh show proxy proto 110` and `ip -6 route show table all proto 110` list them. Entries with " +
 				"another number, or none, are not removed (but see remove_foreign_entries); one for a published " +
-				"address on a device of ours gets this number and is ours from then on.",
+				"address on a device of ours gets this number and is ours from then on. After a change, what bears the " +
+				"old number is somebody else's to the daemon: entries and host routes of addresses that are no longer " +
+				"published stay behind, and so do, with distributed routers, the old rules and the default route of table " +
+				"110, which then blocks the new one. Remove them by hand first, as \"Remove\" in docs/install.md says.",
 		}, func(c *NDPProxy) any { return &c.Protocol }),
 		table,
 		ours(Option{
