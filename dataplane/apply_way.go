@@ -67,7 +67,7 @@ func (a *applier) setRoute(ctx context.Context, s RouteSet) error {
 	if len(s.Replaces) > 1 || s.Present {
 		for _, f := range s.Replaces {
 			same := f.Kernel
-			same.OnLink, same.Type = want.OnLink, want.Type
+			same.OnLink, same.Type, same.Other = want.OnLink, want.Type, false
 			if same == want { // deleting it would delete ours, and it is replaced
 				continue
 			}

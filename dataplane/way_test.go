@@ -195,6 +195,8 @@ func TestWayDrift(t *testing.T) {
 		back := rule.Rule{Priority: wayPriority, IIF: inner, Table: wayTable, Protocol: ours}
 		other := back
 		other.Table = 4711
+		more := mine
+		more.Other = true
 		stray := static(host(9).String()+"/128", "fe80::2")
 		stray.Protocol = ours
 		for name, c := range map[string]struct {
@@ -203,6 +205,7 @@ func TestWayDrift(t *testing.T) {
 		}{
 			"route deleted":     {func() { w.deleteRoute(inner, mine) }, dataplane.KindRoute},
 			"route taken over":  {func() { w.deleteRoute(inner, mine); w.addRoute(inner, static(host(1).String()+"/128", "fe80::7")) }, dataplane.KindRoute},
+			"route with more":   {func() { w.deleteRoute(inner, mine); w.addRoute(inner, more) }, dataplane.KindRoute},
 			"route with mark":   {func() { w.addRoute(inner, stray) }, dataplane.KindRoute},
 			"rule deleted":      {func() { w.deleteRule(back) }, dataplane.KindRule},
 			"rule twice":        {func() { w.addRule(back) }, dataplane.KindRule},

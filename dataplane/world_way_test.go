@@ -125,6 +125,9 @@ func (w *linuxWorld) route(verb, device string, r route.Route) {
 	if r.OnLink {
 		args = append(args, "onlink")
 	}
+	if r.Other {
+		args = append(args, "mtu", "lock", "1280")
+	}
 	w.ns.IP(args...)
 }
 

@@ -89,7 +89,7 @@ func (s *session) SetRoute(ctx context.Context, r route.Route) error {
 func (s *session) DeleteRoute(ctx context.Context, r route.Route) error {
 	return s.locked(ctx, func() error {
 		s.n.routes = slices.DeleteFunc(s.n.routes, func(o route.Route) bool {
-			o.OnLink, o.Type = r.OnLink, r.Type
+			o.OnLink, o.Type, o.Other = r.OnLink, r.Type, r.Other
 			return o == r
 		})
 		return nil

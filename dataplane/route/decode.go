@@ -47,6 +47,8 @@ func decode(b []byte) ([]Route, error) {
 			r.Metric = ad.Uint32()
 		case unix.RTA_MULTIPATH:
 			hops = ad.Bytes()
+		case unix.RTA_METRICS, unix.RTA_ENCAP, unix.RTA_PREFSRC, rtaNextHopID:
+			r.Other = true
 		}
 	}
 	if err := ad.Err(); err != nil {
@@ -86,8 +88,11 @@ func decodeHops(r Route, b []byte) ([]Route, error) {
 			return nil, fmt.Errorf("next hop attributes: %w", err)
 		}
 		for ad.Next() {
-			if ad.Type() == unix.RTA_GATEWAY {
+			switch ad.Type() {
+			case unix.RTA_GATEWAY:
 				hop.Via = address(ad.Bytes())
+			case unix.RTA_ENCAP:
+				hop.Other = true
 			}
 		}
 		if err := ad.Err(); err != nil {

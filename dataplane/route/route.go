@@ -28,6 +28,9 @@ const (
 // (IP6_RT_PRIO_USER).
 const DefaultMetric = 1024
 
+// rtaNextHopID is RTA_NH_ID (linux/rtnetlink.h).
+const rtaNextHopID = 30
+
 // headerLen is sizeof(struct rtmsg), hopLen that of struct rtnexthop.
 const (
 	headerLen = 12
@@ -51,6 +54,10 @@ type Route struct {
 	Protocol uint8
 	// Type is RTN_*: [Unicast], or unreachable and the like.
 	Type uint8
+	// Other: it says more than the fields above (a path MTU, an encapsulation, a
+	// source address, a next hop object). Setting it sets none of that, deleting
+	// deletes it.
+	Other bool
 }
 
 // List dumps the routes of all tables, but for what other makers have in the

@@ -146,6 +146,7 @@ func TestReplacesWhatIsInItsPlace(t *testing.T) {
 	}{
 		"upstream's":                  {[]string{hop("fe80::1", "two")}, 1, 0},
 		"the same next hop":           {[]string{hop("fe80::9", "one")}, 1, 0},
+		"with a path MTU":             {[]string{hop("fe80::9", "one") + " mtu lock 1280"}, 1, 0},
 		"several next hops":           {[]string{hop("fe80::1", "one"), hop("fe80::2", "two")}, 2, 0},
 		"without a gateway":           {[]string{dst + " dev two proto static"}, 1, 0},
 		"unreachable":                 {[]string{"unreachable " + dst + " proto static"}, 1, 0},
