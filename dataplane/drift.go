@@ -7,9 +7,13 @@ import (
 	"neutron-ndp-proxy-agent/dataplane/filter"
 )
 
-// filterDrift counts a table that is not what was written to it.
+// filterDrift counts a table that is not what was written to it. That another
+// version wrote it is no drift, unless this process did so since.
 func (d *differ) filterDrift() {
 	found := d.have.Filter
+	if found.Outdated && d.have.Baseline.Filter == nil {
+		return
+	}
 	drifted := found.Problem != "" || slices.ContainsFunc(found.Devices, filter.FoundDevice.Tampered)
 	if b := d.have.Baseline.Filter; b != nil && !found.Holds(*b) {
 		drifted = true

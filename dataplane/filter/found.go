@@ -29,6 +29,9 @@ type Found struct {
 	// changed, another version's layout), in words; "" if all is well. A table
 	// with a problem can only be written whole.
 	Problem string
+	// Outdated: the problem is no more than that another version of this program
+	// wrote the table, which nobody need have touched.
+	Outdated bool
 	// Devices by name, sorted, as far as the table could be read.
 	Devices []FoundDevice
 }
@@ -43,6 +46,19 @@ type FoundDevice struct {
 	Known     bool
 	Published []netip.Addr
 	Guarded   []netip.Prefix
+}
+
+// writer returns the version that wrote all of the table, or "" if there is no
+// such one.
+func (f Found) writer() string {
+	version := ""
+	for i, d := range f.Devices {
+		if i > 0 && d.Record.Version != version {
+			return ""
+		}
+		version = d.Record.Version
+	}
+	return version
 }
 
 // Device returns the device of that name.

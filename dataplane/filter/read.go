@@ -130,6 +130,10 @@ func (r *reader) read(deep bool) (Found, error) {
 	} else if f.Devices, err = r.records(); err != nil {
 		return Found{}, err
 	}
+	if v := f.writer(); v != "" && v != recordVersion && f.Problem == "" {
+		f.Outdated = true
+		problem("table is of version %s of its layout, this is version %s", v, recordVersion)
+	}
 	for i := range f.Devices {
 		if err := r.device(&f.Devices[i], sets, deep, problem); err != nil {
 			return Found{}, err

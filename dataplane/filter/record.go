@@ -12,8 +12,11 @@ import (
 )
 
 // recordVersion changes with the shape of chains and rules, so that an upgrade
-// rebuilds a table that an older version wrote.
-const recordVersion = "1"
+// rebuilds a table that an older version wrote:
+//
+//	1  forward and prerouting
+//	2  output, for reports to multicast listeners
+const recordVersion = "2"
 
 // sumLen is how much of a SHA-256 identifies a list: an element's comment is
 // limited to some 250 bytes, and nobody attacks it.
@@ -22,7 +25,7 @@ const sumLen = 8
 // Record is the short description of a device's part that the kernel keeps for
 // us in the comment of the device's element of the record set:
 //
-//	v=1 published=2:4f0c… guarded=1:99aa… link-local=fe80::1 delay=800
+//	v=2 published=2:4f0c… guarded=1:99aa… link-local=fe80::1 delay=800
 //
 // Equal records mean equal content.
 type Record struct {
