@@ -62,7 +62,7 @@ func TestDVRNoExternal(t *testing.T) {
 	w.fg(w.two)
 	w.start(w.two, "")
 	w.settles(audit+5*time.Second, "nothing published in "+w.cloud.Snat(), func() string { return w.left(w.one, w.far) })
-	w.reached(10 * time.Second)
+	w.reached(30 * time.Second) // Neutron's L2 agent takes its time with the router's new devices
 	_, mac = w.fg(w.two)
 	w.served(w.far, mac)
 }

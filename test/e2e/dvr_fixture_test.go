@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -108,17 +109,15 @@ func (w *dvr) instances() {
 // both does it for the two published instances at the same time.
 func (w *dvr) both(do func(i *lab.Instance) error) {
 	w.Helper()
+	errs := make([]error, 2)
 	var wait sync.WaitGroup
-	for _, i := range []*lab.Instance{w.own, w.far} {
-		wait.Go(func() {
-			if err := do(i); err != nil {
-				w.Error(err)
-			}
-		})
+	for k, i := range []*lab.Instance{w.own, w.far} {
+		wait.Go(func() { errs[k] = do(i) })
 	}
-	if wait.Wait(); w.Failed() {
+	wait.Wait()
+	if err := errors.Join(errs...); err != nil {
 		w.logDVR()
-		w.FailNow()
+		w.Fatal(err)
 	}
 }
 
