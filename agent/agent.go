@@ -89,6 +89,7 @@ type Agent struct {
 	inventory *inventory.Inventory
 	queue     *reconcile.Queue
 	following *following
+	damper    *damper
 	ready     chan struct{}
 
 	synced     chan struct{}
@@ -121,6 +122,7 @@ func New(o Options) *Agent {
 		devices:   map[string]map[string]linkLayer{},
 	}
 	a.inventory = inventory.New(a.changed)
+	a.damper = newDamper(o.Log, func(ns string) { a.queue.Add(ns, false) })
 	return a
 }
 
@@ -180,7 +182,7 @@ func (a *Agent) watch(ctx context.Context) error {
 			}
 			a.o.Log.Debug("kernel event", zap.String("namespace", e.Namespace), zap.String("cause", e.Cause))
 			for _, ns := range concerned {
-				a.queue.Add(ns, false)
+				a.damper.event(ns, e.Cause)
 			}
 		}
 	}

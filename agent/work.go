@@ -181,6 +181,7 @@ func (a *Agent) unobserved(ctx context.Context, item reconcile.Item, st status, 
 // which is worked in under another name.
 func (a *Agent) release(ns string) {
 	a.following.end(ns)
+	a.damper.forget(ns)
 	a.forgetAll(ns)
 	a.mu.Lock()
 	defer a.mu.Unlock()
