@@ -61,6 +61,7 @@ func TestAFightIsDamped(t *testing.T) {
 			t.Errorf("the next fight was said %d times", logs.Len()-1)
 		}
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		close(added)
 	})
 }
