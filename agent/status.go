@@ -176,11 +176,11 @@ func (s *status) ending(result dataplane.Result, err error) ending {
 	}
 	end := settled
 	for _, err := range errs {
-		switch dataplane.Classify(err) {
-		case dataplane.ClassNone, dataplane.ClassGone:
-		case dataplane.ClassOperator:
+		switch class := dataplane.Classify(err); {
+		case class == dataplane.ClassNone, class == dataplane.ClassGone:
+		case class == dataplane.ClassOperator && !errors.Is(err, dataplane.ErrTaken):
 			return forbidden
-		default:
+		default: // that somebody else's route is in a place of ours keeps nobody from being ready
 			end = troubled
 		}
 	}
@@ -265,6 +265,9 @@ func notice(want dataplane.State, have dataplane.Observation) string {
 			parts = append(parts, fmt.Sprintf("%d host routes beside ours that are not to published addresses and not ours, the first %s",
 				len(routes), routes[0].Route))
 		}
+	}
+	if routes := have.WinningRoutes(want); len(routes) > 0 {
+		parts = append(parts, fmt.Sprintf("%d routes of others win over ours, so the packets go their way, the first %s", len(routes), routes[0].Route))
 	}
 	if have.AllProxyNDP && len(want.Devices) > 0 {
 		parts = append(parts, "net.ipv6.conf.all.proxy_ndp is 1, which makes every forwarded packet walk the table of entries")
