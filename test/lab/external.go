@@ -212,6 +212,10 @@ func (i *Instance) Reroute(ctx context.Context, c *Cloud) error {
 	if err != nil {
 		return err
 	}
+	// the better one that the old router has advertised
+	if _, err := nettools.IP(ctx, i.Namespace, "-6", "route", "flush", "proto", "ra"); err != nil {
+		return err
+	}
 	_, err = nettools.IP(ctx, i.Namespace, "-6", "route", "replace", "default", "via", lladdr.String(), "dev", "eth0", "metric", "4096")
 	return err
 }
