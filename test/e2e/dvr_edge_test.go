@@ -67,24 +67,19 @@ func TestDVRNoExternal(t *testing.T) {
 	w.served(w.far, mac)
 }
 
-// TestDVRHA: a distributed router whose gateway is highly available, on a dvr_snat host; the other
-// host is dvr_no_external. What is there is served from snat-, by the node that keepalived made
-// primary. The dvr_snat host's own instances can not be served with this Neutron: on such a host the
-// L3 agent gives qrouter- neither a link-local address nor IPv6 forwarding, so that nothing of IPv6
-// passes there; the daemon has to say what it waits for, and must not answer.
+// TestDVRHA: a distributed router whose gateway is highly available, on a dvr_snat host. Instances on
+// a dvr host are served there; those on a dvr_no_external host from snat-, by the node that keepalived
+// made primary. The dvr_snat host's own instances can not be served with this Neutron: on such a host
+// the L3 agent gives qrouter- neither a link-local address nor IPv6 forwarding, so that nothing of
+// IPv6 passes there; the daemon has to say what it waits for, and must not answer.
 func TestDVRHA(t *testing.T) {
-	w := setupDVR(t, "dvr_snat", "dvr_no_external", true)
-	one := w.start(w.one, "")
-	w.start(w.two, "")
-	at, err := nettools.AwaitReachable(w.within(10*time.Second), lab.UpstreamNS, w.far.Addr)
+	w := setupDVR(t, "dvr_snat", "dvr", true)
+	one := w.start(w.one, "audit_interval = 10\n")
+	d := w.start(w.two, "")
+	_, err := nettools.AwaitReachable(w.within(10*time.Second), lab.UpstreamNS, w.far.Addr)
 	w.must(err)
-	t.Logf("answers %v after both are ready", time.Since(at).Round(time.Millisecond))
-	qg, err := lab.MACOf(w.ctx, w.cloud.Snat(), w.cloud.GatewayDev)
-	w.must(err)
-	w.entries(w.cloud.Snat(), w.cloud.GatewayDev, w.far)
-	w.served(w.far, qg)
-	w.unserved(w.hidden, map[string]string{"qg-": qg})
-	w.bare(w.two)
+	_, mac := w.fg(w.two)
+	w.served(w.far, mac)
 
 	if forwarding, err := nettools.Sysctl("qrouter-"+w.cloud.Router, "ipv6/conf/all/forwarding"); err != nil || forwarding == "1" {
 		t.Errorf("forwarding in qrouter- is %q, %v: this Neutron could serve the host's own instance, but it is not tested", forwarding, err)
@@ -93,6 +88,25 @@ func TestDVRHA(t *testing.T) {
 	w.must(err)
 	t.Log(line)
 	device, mac := w.fg(w.one)
+	qg, err := lab.MACOf(w.ctx, w.cloud.Snat(), w.cloud.GatewayDev)
+	w.must(err)
 	w.entries(w.fip(w.one), device)
 	w.unserved(w.own, map[string]string{"fg-": mac, "qg-": qg})
+
+	w.must(d.Stop(w.ctx))
+	w.must(w.lab.SetAgentModes(w.ctx, "dvr_snat", "dvr_no_external"))
+	w.must(w.two.CleanL3(w.ctx))
+	w.start(w.two, "")
+	w.settles(15*time.Second, "far published in "+w.cloud.Snat(), func() string {
+		if w.left(w.one, w.far) == "" {
+			return "not yet"
+		}
+		return ""
+	})
+	w.entries(w.cloud.Snat(), w.cloud.GatewayDev, w.far)
+	_, err = nettools.AwaitReachable(w.within(30*time.Second), lab.UpstreamNS, w.far.Addr)
+	w.must(err)
+	w.served(w.far, qg)
+	w.unserved(w.hidden, map[string]string{"qg-": qg})
+	w.bare(w.two)
 }
