@@ -203,6 +203,7 @@ func (a *Agent) audit(ctx context.Context) error {
 		return nil
 	case <-a.synced:
 	}
+	a.placed(ctx)
 	a.firstSync(ctx)
 	for {
 		wait := time.Duration((0.75 + 0.2*a.o.Jitter()) * float64(a.o.Audit))
@@ -213,51 +214,6 @@ func (a *Agent) audit(ctx context.Context) error {
 		}
 		a.LookAgain()
 		a.sweep(ctx)
-	}
-}
-
-// firstSync notes what has to be looked at before the agent is ready. It does
-// not go on at once without knowing what was left over, but a file that was
-// never a namespace must not keep it for ever: the next sweep looks again.
-func (a *Agent) firstSync(ctx context.Context) {
-	left, err := a.leftovers(ctx)
-	for failures := 1; err != nil && failures <= quietTries; failures++ {
-		a.o.Log.Warn("looking for leftovers, trying again", zap.Error(err))
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(min(a.o.RetryMin<<min(failures, 16), a.o.RetryMax)):
-		}
-		left, err = a.leftovers(ctx)
-	}
-	names := append(a.inventory.Namespaces(), left...)
-	awaited := map[string]bool{}
-	for _, ns := range names {
-		awaited[ns] = true
-	}
-	a.mu.Lock()
-	a.awaited = awaited
-	a.mu.Unlock()
-	if len(names) == 0 {
-		close(a.ready)
-	}
-	for _, ns := range names {
-		a.queue.Add(ns, true)
-	}
-}
-
-// looked notes that a namespace is as it should be, or waits for something that
-// trying at once does not mend. deep: the look began after the first sync, which
-// asks for thorough ones.
-func (a *Agent) looked(ns string, deep bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !deep || !a.awaited[ns] {
-		return
-	}
-	delete(a.awaited, ns)
-	if len(a.awaited) == 0 {
-		close(a.ready)
 	}
 }
 

@@ -217,7 +217,13 @@ func TestUnknownPlacesAfterARestart(t *testing.T) {
 	check("before the sync")
 	d.Inventory().Replace(s)
 	check("after it")
+	select {
+	case <-d.Ready():
+		t.Error("ready before the places are known")
+	default:
+	}
 	d.Inventory().SetPorts(ports)
+	d.awaitReady(t)
 	c.behind.Reaches(b.addr, 5*time.Second)
 	c.behind.Reaches(a.addr, 5*time.Second)
 	d.Inventory().SetPort(inventory.Port{ID: "port-a", Place: inventory.Elsewhere})
