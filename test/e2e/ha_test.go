@@ -155,7 +155,12 @@ func (h *ha) standbySilent() {
 	answers := h.from(active, since, func(p nettools.Packet) bool { return p.Advertises(h.inst.Addr) && !p.Unsolicited() })
 	h.Logf("primary %s: %d of each kind sent, %d answers", active, control, len(answers))
 	if len(answers) < 2*control {
-		h.Errorf("the primary answered %d of %d solicitations: the probe proves nothing about the standby", len(answers), 2*control)
+		h.Errorf("the primary answered %d of %d solicitations", len(answers), 2*control)
+		for i := 1; i < len(answers); i++ {
+			if gap := answers[i].At.Sub(answers[i-1].At); gap > 4*probeInterval {
+				h.Logf("no answer from %s for %v", answers[i-1].At.Format("15:04:05.000"), gap.Round(time.Millisecond))
+			}
+		}
 	}
 	if wrong := h.from(active, since, func(p nettools.Packet) bool { return p.Advertises(h.hidden.Addr) }); len(wrong) > 0 {
 		h.Errorf("the primary advertised the unpublished address %d times", len(wrong))
