@@ -189,8 +189,8 @@ func (h *ha) logBoth() {
 	}
 }
 
-// probeInterval is between two solicitations of a kind for an address.
-const probeInterval = 50 * time.Millisecond
+// solicitEvery is between two solicitations of a kind for an address.
+const solicitEvery = 50 * time.Millisecond
 
 // probe solicits the published and the unpublished address, by multicast and by unicast, twenty
 // times a second, at a host's own port: bridges that send unicast elsewhere do not spare it.
@@ -199,7 +199,7 @@ func (h *ha) probe(n *lab.Node) *nettools.Prober {
 	p, err := nettools.StartProbe(nettools.ProbeConfig{
 		Namespace: lab.UpstreamNS, Device: n.UpstreamPort(),
 		Source: h.cloud.Upstream, SourceMAC: h.macOf(lab.UpstreamNS, lab.UpstreamDev), Router: h.mac,
-		Targets: []netip.Addr{h.inst.Addr, h.hidden.Addr}, Interval: probeInterval,
+		Targets: []netip.Addr{h.inst.Addr, h.hidden.Addr}, Interval: solicitEvery,
 	})
 	h.must(err)
 	return p

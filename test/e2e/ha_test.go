@@ -157,7 +157,7 @@ func (h *ha) standbySilent() {
 	if len(answers) < 2*control {
 		h.Errorf("the primary answered %d of %d solicitations", len(answers), 2*control)
 		for i := 1; i < len(answers); i++ {
-			if gap := answers[i].At.Sub(answers[i-1].At); gap > 4*probeInterval {
+			if gap := answers[i].At.Sub(answers[i-1].At); gap > 4*solicitEvery {
 				h.Logf("no answer from %s for %v", answers[i-1].At.Format("15:04:05.000"), gap.Round(time.Millisecond))
 			}
 		}
