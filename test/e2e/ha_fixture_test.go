@@ -151,7 +151,7 @@ func (h *ha) settled() (active, standby *lab.Node) {
 		default:
 		}
 	}
-	state := ""
+	var state string
 	for ctx := h.within(45 * time.Second); ; {
 		holders := h.holders()
 		state = fmt.Sprint("primaries: ", holders)
