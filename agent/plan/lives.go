@@ -59,7 +59,10 @@ func find(interfaces []dataplane.Interface, device string) (dataplane.Interface,
 
 // holds reports whether the device holds one of the gateway's addresses. One
 // that is being checked for duplicates again does not stop a device that
-// answers already, nor start one that does not: no flapping.
+// answers already, nor start one that does not: no flapping. Nor does a gateway
+// that was given another address in its subnet, as long as the device holds the
+// old one: the server tells us before the L3 agent has changed it, by seconds
+// with keepalived. A backup holds no address at all.
 func holds(iface dataplane.Interface, gateway []netip.Addr) (bool, string) {
 	if len(gateway) == 0 {
 		if iface.LinkLocal().IsValid() {
@@ -74,7 +77,7 @@ func holds(iface dataplane.Interface, gateway []netip.Addr) (bool, string) {
 		}
 		tentative = tentative || isTentative(iface, a)
 	}
-	if tentative && iface.ProxyNDP {
+	if iface.ProxyNDP && (tentative || slices.ContainsFunc(gateway, func(a netip.Addr) bool { return neighbours(iface, a) })) {
 		return true, ""
 	}
 	if tentative {
@@ -86,5 +89,13 @@ func holds(iface dataplane.Interface, gateway []netip.Addr) (bool, string) {
 func isTentative(iface dataplane.Interface, a netip.Addr) bool {
 	return slices.ContainsFunc(iface.Addrs, func(x dataplane.InterfaceAddr) bool {
 		return x.Prefix.Addr() == a && x.Tentative && !x.DADFailed
+	})
+}
+
+// neighbours reports whether the device holds another address of the subnet.
+func neighbours(iface dataplane.Interface, a netip.Addr) bool {
+	return slices.ContainsFunc(iface.Addrs, func(x dataplane.InterfaceAddr) bool {
+		own := x.Prefix.Addr()
+		return !own.IsLinkLocalUnicast() && x.Prefix.Bits() < own.BitLen() && x.Prefix.Contains(a) && iface.Holds(own)
 	})
 }

@@ -105,6 +105,18 @@ func TestGoldens(t *testing.T) {
 		"gateway-duplicate": {legacy(nil), device(func(i *dataplane.Interface) {
 			i.Addrs[0].Tentative, i.Addrs[0].DADFailed, i.ProxyNDP = true, true, true
 		})},
+		"gateway-moved": {legacy(nil), device(func(i *dataplane.Interface) {
+			i.Addrs[0].Prefix, i.ProxyNDP = prefix("2001:db8::3/64"), true
+		})},
+		"gateway-moved-and-old-one-tentative": {legacy(nil), device(func(i *dataplane.Interface) {
+			i.Addrs[0].Prefix, i.Addrs[0].Tentative, i.ProxyNDP = prefix("2001:db8::3/64"), true, true
+		})},
+		"gateway-moved-to-another-subnet": {legacy(nil), device(func(i *dataplane.Interface) {
+			i.Addrs[0].Prefix, i.ProxyNDP = prefix("2001:db8:0:9::3/64"), true
+		})},
+		"gateway-not-yet-there": {legacy(nil), device(func(i *dataplane.Interface) {
+			i.Addrs[0].Prefix = prefix("2001:db8::3/64")
+		})},
 		"gateway-link-local-only": {legacy(func(e *inventory.Entry) { e.Router.External[0].Addrs = nil }),
 			device(func(i *dataplane.Interface) { i.Addrs = i.Addrs[1:] })},
 		"gateway-ipv4-only": {legacy(func(e *inventory.Entry) { e.Router.External[0].Addrs = []netip.Addr{addr("192.0.2.2")} }),
