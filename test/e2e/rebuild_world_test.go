@@ -228,8 +228,8 @@ func (r *rebuild) closed() footprint {
 }
 
 // works requires that soon exactly this is there of ours, that the instance is reached by ping and by
-// UDP without a loss, and that its unpublished neighbour is not.
-func (r *rebuild) works(within time.Duration, want footprint) {
+// UDP without a loss, that its unpublished neighbour is not, and what else is to be proved.
+func (r *rebuild) works(within time.Duration, want footprint, more ...proof) {
 	r.Helper()
 	asked := time.Now()
 	at, err := nettools.AwaitReachable(r.within(within), lab.UpstreamNS, r.inst.Addr)
@@ -239,7 +239,7 @@ func (r *rebuild) works(within time.Duration, want footprint) {
 	}
 	r.Logf("answers ping %v after it was asked for", at.Sub(asked).Round(time.Millisecond))
 	r.settled(5*time.Second, r.host, want)
-	r.proves(r.passes(r.inst), r.blocks(r.hidden.Addr))
+	r.proves(append(more, r.passes(r.inst), r.blocks(r.hidden.Addr))...)
 }
 
 // proof is something to show by packets; it may be shown together with others.
@@ -308,7 +308,7 @@ func (r *rebuild) silent(a netip.Addr) proof {
 	}
 }
 
-// refused requires that Neutron refuses with 409 and that nothing of ours changes by it.
+// refused requires that Neutron refuses with 409.
 func (r *rebuild) refused(what string, err error) {
 	r.Helper()
 	if lab.StatusOf(err) != 409 {
