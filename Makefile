@@ -75,13 +75,13 @@ demo: build ## The main job without a cloud, in three namespaces (root; 15 s)
 	@test/demo/demo.sh
 
 .PHONY: check
-check: need-go need-cc ## Quick lane: vet, unit and namespace tests with -race, no broker (root, gcc; 3 min, then 1 min)
+check: need-go need-cc ## Quick lane: vet, unit and namespace tests with -race, no broker (root, gcc; 5 min, then 3 min)
 	$(if $(ROOT),@test/lab/install net,@echo 'check: not root, so the tests in namespaces will skip themselves')
 	$(call lane,vet,$(GO) vet -tags $(TAGS) ./...)
 	$(call lane,unit and namespace tests,CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 15m ./...)
 
 .PHONY: test
-test: need-root lint check demo rabbitmq e2e ## Everything: lint, check, demo, rabbitmq, e2e (root, Debian packages; 9 min, 15 the first time)
+test: need-root lint check demo rabbitmq e2e ## Everything: lint, check, demo, rabbitmq, e2e (root, Debian packages; 25 min, 30 the first time)
 	@printf '\n=== all lanes passed\n'
 
 ##@ Single lanes
@@ -101,7 +101,7 @@ E2E_TWO_HOSTS = '^Test(HA|RebuildRescheduled)'
 E2E_DVR = '^TestDVR'
 
 .PHONY: e2e e2e-one-host e2e-ha e2e-dvr
-e2e: e2e-one-host e2e-ha e2e-dvr ## The lab: a real Neutron, our daemon, an upstream that pings (root, Neutron's packages; 20 min)
+e2e: e2e-one-host e2e-ha e2e-dvr ## The lab: a real Neutron, our daemon, an upstream that pings (root, Neutron's packages; 18 min)
 e2e-one-host: build need-root ## Legacy routers, migration
 	@test/lab/install net broker neutron
 	$(call lane,the configuration as oslo.config reads it,$(GO) test -count=1 -timeout 5m -tags lab -run Oslo ./agent/config/)
