@@ -31,8 +31,8 @@ type failover struct {
 	announced  time.Time // first unsolicited advertisement of the published address on the wire (kernel time)
 	keepalived time.Time // first advertisement of the gateway's own address on the wire, keepalived's
 	forwarding time.Time // the L3 agent set forwarding to 1
-	last       time.Time // the last reply to a ping before the address
-	recovered  time.Time // the first one after it
+	last       time.Time // the last reply to a ping before the longest silence,
+	recovered  time.Time // and the first one after it
 	count      int       // advertisements of the published address within a second
 }
 
@@ -101,16 +101,7 @@ func (h *ha) failover(from *lab.Node, cause func()) failover {
 	h.await(20*time.Second, "an answered ping after the failover", func() bool { return ping.LastReply().After(f.address) })
 	h.must(ping.AwaitSent(h.ctx, 100))
 	stop()
-	for _, p := range report.Pings {
-		// by the reply: a request may have waited for its neighbour to be resolved
-		switch at := p.Sent.Add(p.RTT); {
-		case p.Lost():
-		case at.Before(f.address):
-			f.last = at
-		case f.recovered.IsZero() || at.Before(f.recovered):
-			f.recovered = at
-		}
-	}
+	f.last, f.recovered = silence(report, f.began)
 	f.proxy = h.sysctlSet(m, f.address, nettools.ProxyNDP)
 	f.forwarding = h.sysctlSet(m, f.address, nettools.Forwarding)
 	for _, p := range h.from(f.to, f.began, nettools.Packet.Unsolicited) {
@@ -132,6 +123,24 @@ func (h *ha) failover(from *lab.Node, cause func()) failover {
 		h.Fatalf("%s did not announce %s", f.to, h.inst.Addr)
 	}
 	return f
+}
+
+// silence returns the replies before and after the longest time without one, from the last before
+// began on. Replies and not requests count: one may have waited for its neighbour to be resolved.
+func silence(r nettools.PingReport, began time.Time) (last, next time.Time) {
+	var replies []time.Time
+	for _, p := range r.Pings {
+		if !p.Lost() {
+			replies = append(replies, p.Sent.Add(p.RTT))
+		}
+	}
+	slices.SortFunc(replies, time.Time.Compare)
+	for i, at := range replies {
+		if i > 0 && at.After(began) && at.Sub(replies[i-1]) > next.Sub(last) {
+			last, next = replies[i-1], at
+		}
+	}
+	return last, next
 }
 
 // sysctlSet returns when a sysctl of the gateway device became 1 after the failover had begun; a
