@@ -44,7 +44,15 @@ func TestMigrate(t *testing.T) {
 		if err := host.SetExtensions(); err != nil {
 			return err
 		}
-		return host.RestartL3(ctx)
+		mark, err := host.MarkLog("l3-agent")
+		if err != nil {
+			return err
+		}
+		if err := host.RestartL3(ctx); err != nil {
+			return err
+		}
+		// What it builds anew may cost a packet, which would be the next test's.
+		return mark.Await(ctx, regexp.MustCompile("Finished a router update for "+w.cloud.Router))
 	})
 	m.open()
 	m.extension(true)

@@ -256,3 +256,18 @@ func (m LogMark) Lines(pattern *regexp.Regexp) ([]string, error) {
 	}
 	return matching(string(text[m.offset:]), pattern), nil
 }
+
+// Await waits until a line that matches has come.
+func (m LogMark) Await(ctx context.Context, pattern *regexp.Regexp) error {
+	for {
+		lines, err := m.Lines(pattern)
+		if err != nil || len(lines) > 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("no line %q in %s: %w", pattern, m.path, ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
