@@ -59,10 +59,10 @@ func find(interfaces []dataplane.Interface, device string) (dataplane.Interface,
 
 // holds reports whether the device holds one of the gateway's addresses. One
 // that is being checked for duplicates again does not stop a device that
-// answers already, nor start one that does not: no flapping. Nor does a gateway
-// that was given another address in its subnet, as long as the device holds the
-// old one: the server tells us before the L3 agent has changed it, by seconds
-// with keepalived. A backup holds no address at all.
+// answers already, nor start one that does not: no flapping. Another address of
+// the same subnet will do: when the gateway is given another one, the server's
+// word and the L3 agent's or keepalived's work come seconds apart, in either
+// order. A backup holds no address at all.
 func holds(iface dataplane.Interface, gateway []netip.Addr) (bool, string) {
 	if len(gateway) == 0 {
 		if iface.LinkLocal().IsValid() {
@@ -77,7 +77,7 @@ func holds(iface dataplane.Interface, gateway []netip.Addr) (bool, string) {
 		}
 		tentative = tentative || isTentative(iface, a)
 	}
-	if iface.ProxyNDP && (tentative || slices.ContainsFunc(gateway, func(a netip.Addr) bool { return neighbours(iface, a) })) {
+	if tentative && iface.ProxyNDP || slices.ContainsFunc(gateway, func(a netip.Addr) bool { return neighbours(iface, a) }) {
 		return true, ""
 	}
 	if tentative {

@@ -114,7 +114,7 @@ func TestGoldens(t *testing.T) {
 		"gateway-moved-to-another-subnet": {legacy(nil), device(func(i *dataplane.Interface) {
 			i.Addrs[0].Prefix, i.ProxyNDP = prefix("2001:db8:0:9::3/64"), true
 		})},
-		"gateway-not-yet-there": {legacy(nil), device(func(i *dataplane.Interface) {
+		"gateway-moved-before-the-word": {legacy(nil), device(func(i *dataplane.Interface) {
 			i.Addrs[0].Prefix = prefix("2001:db8::3/64")
 		})},
 		"gateway-link-local-only": {legacy(func(e *inventory.Entry) { e.Router.External[0].Addrs = nil }),
