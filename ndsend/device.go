@@ -20,9 +20,9 @@ const dumpAttempts = 5
 
 // device is what an advertisement needs to know of an interface.
 type device struct {
-	index     int
-	mac       net.HardwareAddr
-	linkLocal netip.Addr
+	index  int
+	mac    net.HardwareAddr
+	source netip.Addr
 }
 
 // deviceReader reads devices of the namespace in which it was opened, from any
@@ -45,9 +45,10 @@ func openDeviceReader() (*deviceReader, error) {
 func (r *deviceReader) close() { r.handle.Close() }
 
 // read returns the named device if it can send now: up, running, with an
-// Ethernet address and a link-local address that duplicate address detection
-// has confirmed. Errors: [ErrNoInterface], [ErrNotReady], [ErrLinkType].
-func (r *deviceReader) read(name string) (device, error) {
+// Ethernet address and a source address that duplicate address detection has
+// confirmed: the wanted one, or any link-local one. Errors: [ErrNoInterface],
+// [ErrNotReady], [ErrLinkType].
+func (r *deviceReader) read(name string, wanted netip.Addr) (device, error) {
 	link, err := r.handle.LinkByName(name)
 	var notFound netlink.LinkNotFoundError
 	switch {
@@ -69,11 +70,11 @@ func (r *deviceReader) read(name string) (device, error) {
 	if err != nil {
 		return device{}, err
 	}
-	linkLocal, err := chooseLinkLocal(addrs)
+	source, err := chooseSource(addrs, wanted)
 	if err != nil {
 		return device{}, err
 	}
-	return device{index: attrs.Index, mac: attrs.HardwareAddr, linkLocal: linkLocal}, nil
+	return device{index: attrs.Index, mac: attrs.HardwareAddr, source: source}, nil
 }
 
 // addresses repeats a dump that the kernel marked as inconsistent.
@@ -92,9 +93,9 @@ func (r *deviceReader) addresses(link netlink.Link) ([]netlink.Addr, error) {
 	return nil, fmt.Errorf("read the interface's addresses: %w", err)
 }
 
-// chooseLinkLocal takes the lowest link-local address that works, so that the
-// same device announces from the same source each time.
-func chooseLinkLocal(addrs []netlink.Addr) (netip.Addr, error) {
+// chooseSource takes the lowest link-local address that works, so that the same
+// device announces from the same source each time, or the wanted address.
+func chooseSource(addrs []netlink.Addr, wanted netip.Addr) (netip.Addr, error) {
 	var best netip.Addr
 	var tentative, failed bool
 	for _, a := range addrs {
@@ -102,7 +103,10 @@ func chooseLinkLocal(addrs []netlink.Addr) (netip.Addr, error) {
 			continue
 		}
 		addr, ok := netip.AddrFromSlice(a.IP)
-		if !ok || addr.Is4() || addr.Is4In6() || !addr.IsLinkLocalUnicast() {
+		if !ok || addr.Is4() || addr.Is4In6() {
+			continue
+		}
+		if wanted.IsValid() && addr != wanted || !wanted.IsValid() && !addr.IsLinkLocalUnicast() {
 			continue
 		}
 		switch {
@@ -122,6 +126,8 @@ func chooseLinkLocal(addrs []netlink.Addr) (netip.Addr, error) {
 		return netip.Addr{}, ErrTentative
 	case failed:
 		return netip.Addr{}, errDADFailed
+	case wanted.IsValid():
+		return netip.Addr{}, fmt.Errorf("%s: %w", wanted, errNoSource)
 	default:
 		return netip.Addr{}, errNoLinkLocal
 	}

@@ -14,8 +14,8 @@ var (
 	ErrNotReady = errors.New("the interface is not ready")
 	// ErrTentative is the kind of ErrNotReady that passes by itself within a
 	// second or two: duplicate address detection (RFC 4862 section 5.4) of
-	// the link-local address still runs.
-	ErrTentative error = notReady("its link-local address is still tentative (duplicate address detection)")
+	// the source address still runs.
+	ErrTentative error = notReady("its source address is still tentative (duplicate address detection)")
 	// ErrNoInterface: no interface of that name, or it went while we sent.
 	ErrNoInterface = errors.New("no such interface")
 	// ErrNamespace: the namespace could not be entered. The error of
@@ -49,8 +49,9 @@ const (
 	errDown        = notReady("the interface is down")
 	errNoCarrier   = notReady("the interface has no carrier")
 	errNoLinkLocal = notReady("the interface has no link-local address")
-	errDADFailed   = notReady("its link-local address failed duplicate address detection: somebody else on the link has it")
-	errSourceGone  = notReady("its link-local address went away or became tentative while we sent")
+	errNoSource    = notReady("the interface does not have this source address")
+	errDADFailed   = notReady("its source address failed duplicate address detection: somebody else on the link has it")
+	errSourceGone  = notReady("its source address went away or became tentative while we sent")
 )
 
 // Reason is a short stable word for the kind of an error: for counters and

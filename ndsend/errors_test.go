@@ -63,7 +63,7 @@ func TestSummaryNamesTheLast(t *testing.T) {
 	}
 }
 
-func TestChooseLinkLocal(t *testing.T) {
+func TestChooseSource(t *testing.T) {
 	addr := func(text string, flags int) netlink.Addr {
 		return netlink.Addr{IPNet: &net.IPNet{IP: net.ParseIP(text), Mask: net.CIDRMask(64, 128)}, Flags: flags}
 	}
@@ -71,6 +71,7 @@ func TestChooseLinkLocal(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		addrs []netlink.Addr
+		from  string
 		want  string
 		err   error
 	}{
@@ -84,10 +85,18 @@ func TestChooseLinkLocal(t *testing.T) {
 		{name: "lowest is tentative", addrs: []netlink.Addr{addr("fe80::2", unix.IFA_F_TENTATIVE), addr("fe80::3", permanent)}, want: "fe80::3"},
 		{name: "failed", addrs: []netlink.Addr{addr("fe80::2", unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED)}, err: errDADFailed},
 		{name: "failed and tentative", addrs: []netlink.Addr{addr("fe80::3", unix.IFA_F_TENTATIVE), addr("fe80::2", unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED)}, err: ErrTentative},
+		{name: "wanted", from: "2001:db8::1", addrs: []netlink.Addr{addr("fe80::2", permanent), addr("2001:db8::1", permanent)}, want: "2001:db8::1"},
+		{name: "wanted link-local", from: "fe80::9", addrs: []netlink.Addr{addr("fe80::2", permanent), addr("fe80::9", permanent)}, want: "fe80::9"},
+		{name: "wanted is tentative", from: "2001:db8::1", addrs: []netlink.Addr{addr("fe80::2", permanent), addr("2001:db8::1", unix.IFA_F_TENTATIVE)}, err: ErrTentative},
+		{name: "wanted is not there", from: "2001:db8::1", addrs: []netlink.Addr{addr("fe80::2", permanent)}, err: errNoSource},
 		{name: "no prefix", addrs: []netlink.Addr{{}}, err: errNoLinkLocal},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := chooseLinkLocal(c.addrs)
+			var wanted netip.Addr
+			if c.from != "" {
+				wanted = netip.MustParseAddr(c.from)
+			}
+			got, err := chooseSource(c.addrs, wanted)
 			if !errors.Is(err, c.err) {
 				t.Fatalf("error %v, want %v", err, c.err)
 			}

@@ -19,15 +19,16 @@ var (
 
 func TestAdvertisementBytes(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		router bool
-		want   string
+		name  string
+		flags Flags
+		want  string
 	}{
-		{"instance", false, "88 00 0000 20000000 20010db8000000010000000000000005 02 01 fa163e010203"},
-		{"router", true, "88 00 0000 a0000000 20010db8000000010000000000000005 02 01 fa163e010203"},
+		{"instance", Flags{}, "88 00 0000 20000000 20010db8000000010000000000000005 02 01 fa163e010203"},
+		{"router", Flags{Router: true}, "88 00 0000 a0000000 20010db8000000010000000000000005 02 01 fa163e010203"},
+		{"no override", Flags{NoOverride: true}, "88 00 0000 00000000 20010db8000000010000000000000005 02 01 fa163e010203"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := Advertisement(testTarget, testMAC, c.router)
+			got, err := Advertisement(testTarget, testMAC, c.flags)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -40,7 +41,7 @@ func TestAdvertisementBytes(t *testing.T) {
 
 // The codec reads what it wrote, as a second opinion on the golden bytes.
 func TestAdvertisementParses(t *testing.T) {
-	raw, err := Advertisement(testTarget, testMAC, false)
+	raw, err := Advertisement(testTarget, testMAC, Flags{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +74,7 @@ func TestAdvertisementRefuses(t *testing.T) {
 		{"InfiniBand", testTarget, make(net.HardwareAddr, 20), ErrLinkType},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := Advertisement(c.target, c.mac, false); !errors.Is(err, c.want) {
+			if _, err := Advertisement(c.target, c.mac, Flags{}); !errors.Is(err, c.want) {
 				t.Errorf("error %v, want %v", err, c.want)
 			}
 		})
@@ -82,7 +83,7 @@ func TestAdvertisementRefuses(t *testing.T) {
 
 func BenchmarkAdvertisement(b *testing.B) {
 	for b.Loop() {
-		if _, err := Advertisement(testTarget, testMAC, false); err != nil {
+		if _, err := Advertisement(testTarget, testMAC, Flags{}); err != nil {
 			b.Fatal(err)
 		}
 	}

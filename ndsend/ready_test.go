@@ -111,7 +111,7 @@ func TestTentative(t *testing.T) {
 		t.Errorf("without a source: error %v, want %v", err, unix.EADDRNOTAVAIL)
 	}
 	ours.IP("address", "add", "2001:db8::1/64", "dev", "qg-1", "nodad")
-	if err := s.socket.send(message, from); !errors.Is(err, ErrNotReady) {
+	if err := sendUnchecked(s, message, from); !errors.Is(err, ErrNotReady) {
 		t.Errorf("past the check: error %v, want %v", err, ErrNotReady)
 	}
 	if sent, err := s.Send(t.Context(), []netip.Addr{testTarget}); len(sent) != 0 || !errors.Is(err, ErrTentative) || !errors.Is(err, ErrNotReady) {
@@ -145,7 +145,7 @@ func TestNoCarrierIsSilent(t *testing.T) {
 	defer s.Close()
 	upstream.IP("link", "set", "up0", "down")
 	from, message := unchecked(t, s, ours)
-	if err := s.socket.send(message, from); err != nil {
+	if err := sendUnchecked(s, message, from); err != nil {
 		t.Errorf("past the check: error %v, want success and silence: the kernel learnt to tell", err)
 	}
 	if sent, err := s.Send(t.Context(), []netip.Addr{testTarget}); len(sent) != 0 || !errors.Is(err, ErrNotReady) {
@@ -164,12 +164,17 @@ func unchecked(t *testing.T, s *Sender, n *nstest.Namespace) (device, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from := device{index: link.Attrs().Index, mac: link.Attrs().HardwareAddr, linkLocal: n.LinkLocals("qg-1")[0].Local}
-	message, err := Advertisement(testTarget, from.mac, false)
+	from := device{index: link.Attrs().Index, mac: link.Attrs().HardwareAddr, source: n.LinkLocals("qg-1")[0].Local}
+	message, err := Advertisement(testTarget, from.mac, Flags{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return from, message
+}
+
+func sendUnchecked(s *Sender, message []byte, from device) error {
+	_, err := s.socket.send(newBatch(from), message, len(message))
+	return sendError(err, from.source)
 }
 
 // A queue that is full is told apart from success, and what did leave is said.

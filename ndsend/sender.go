@@ -16,9 +16,11 @@ type Config struct {
 	// namespace, and returns the function's error or, without having run it,
 	// its own. Nil: the namespace of this process.
 	Enter func(func() error) error
-	// Router sets the Router flag: true only if the announced addresses
-	// belong to a router.
-	Router bool
+	// Flags of the advertisements; the zero value is right for instances.
+	Flags Flags
+	// Source is the address to send from, one of the device's own. The zero
+	// value is the lowest link-local one that works, as neighbours expect.
+	Source netip.Addr
 }
 
 // Sender sends advertisements out of one device. It holds two sockets in the
@@ -67,35 +69,83 @@ func (s *Sender) open() (err error) {
 }
 
 // Send announces each of targets once, as the device is now: index, link-layer
-// address and link-local address are read first. It returns those that were
-// handed to the device and the reason why others were not.
+// address and source address are read first. It returns those that were handed
+// to the device, in their order, and the reason why others were not.
 //
 // Trouble of the device ([ErrNotReady], [ErrNoInterface], [ErrCongested],
 // [ErrLinkType]) ends the burst; trouble of one target ([ErrBadTarget],
 // [ErrFiltered]) is reported and the others are sent. A cancelled ctx ends it
-// between two messages.
+// between two system calls, each of which takes up to 128 messages.
 func (s *Sender) Send(ctx context.Context, targets []netip.Addr) (sent []netip.Addr, err error) {
-	from, err := s.devices.read(s.config.Interface)
+	from, err := s.devices.read(s.config.Interface, s.config.Source)
 	if err != nil {
 		return nil, fmt.Errorf("interface %s: %w", s.config.Interface, err)
 	}
-	var failures []error
+	b := burst{sender: s, ctx: ctx, batch: newBatch(from), sent: make([]netip.Addr, 0, len(targets))}
 	for _, target := range targets {
-		if err := ctx.Err(); err != nil {
-			failures = append(failures, err)
-			break
-		}
-		err := s.sendOne(target, from)
-		if err == nil {
-			sent = append(sent, target)
+		if err := CheckTarget(target); err != nil {
+			b.failed(target, err)
 			continue
 		}
-		failures = append(failures, fmt.Errorf("announce %s on %s: %w", target, s.config.Interface, err))
-		if !concernsTarget(err) {
+		if b.sample == nil {
+			if b.sample, err = Advertisement(target, from.mac, s.config.Flags); err != nil {
+				b.failed(target, err)
+				break
+			}
+		}
+		b.pending = append(b.pending, target)
+		if len(b.pending) == batchSize && !b.flush(from) {
 			break
 		}
 	}
-	return sent, summary(failures)
+	b.flush(from)
+	return b.sent, summary(b.failures)
+}
+
+// burst is what one Send has done so far.
+type burst struct {
+	sender   *Sender
+	ctx      context.Context
+	batch    *batch
+	sample   []byte       // the message of some target
+	pending  []netip.Addr // not handed over yet; at most batchSize
+	messages []byte       // theirs
+	sent     []netip.Addr
+	failures []error
+}
+
+// flush hands over what is pending, and tells whether the burst goes on.
+func (b *burst) flush(from device) bool {
+	for len(b.pending) > 0 {
+		if err := b.ctx.Err(); err != nil {
+			b.failures = append(b.failures, err)
+			b.pending = nil
+			return false
+		}
+		b.messages = b.messages[:0]
+		for _, target := range b.pending {
+			b.messages = appendAdvertisement(b.messages, b.sample, target)
+		}
+		taken, err := b.sender.socket.send(b.batch, b.messages, len(b.sample))
+		b.sent = append(b.sent, b.pending[:taken]...)
+		b.pending = b.pending[taken:]
+		if err == nil {
+			break
+		}
+		err = sendError(err, from.source)
+		b.failed(b.pending[0], err)
+		b.pending = b.pending[1:]
+		if !concernsTarget(err) {
+			b.pending = nil
+			return false
+		}
+	}
+	b.pending = b.pending[:0]
+	return true
+}
+
+func (b *burst) failed(target netip.Addr, err error) {
+	b.failures = append(b.failures, fmt.Errorf("announce %s on %s: %w", target, b.sender.config.Interface, err))
 }
 
 // summary is one line for a burst: its last failure, which is the device's if
@@ -109,14 +159,6 @@ func summary(failures []error) error {
 	default:
 		return fmt.Errorf("%w (and %d more failures)", failures[n-1], n-1)
 	}
-}
-
-func (s *Sender) sendOne(target netip.Addr, from device) error {
-	message, err := Advertisement(target, from.mac, s.config.Router)
-	if err != nil {
-		return err
-	}
-	return s.socket.send(message, from)
 }
 
 // concernsTarget tells whether another target may fare better.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,29 +53,28 @@ func (s *socket) setUp() error {
 	return nil
 }
 
-// send hands one ICMPv6 message for ff02::1 to the device, from its link-local
-// address.
-//
-// The source goes along with each message (IPV6_PKTINFO, RFC 3542 section
-// 6.1), so that the kernel chooses no other: left alone it takes a global
-// address while the link-local one is tentative. And it checks what it is given
-// in the same call: a source that went away or became tentative after we read
-// it is refused with EINVAL.
-func (s *socket) send(message []byte, from device) error {
-	control := unix.PktInfo6(&unix.Inet6Pktinfo{
-		Addr:    from.linkLocal.As16(),
-		Ifindex: uint32(from.index),
-	})
-	to := &unix.SockaddrInet6{
-		Addr:   AllNodes().As16(),
-		ZoneId: uint32(from.index),
-	}
+// send hands messages to the device of the batch, as [batch.send] does. A full
+// buffer of the socket, which the device empties at its own speed, is waited
+// for a moment.
+func (s *socket) send(b *batch, messages []byte, size int) (taken int, err error) {
 	for {
-		_, err := unix.SendmsgN(s.fd, message, control, to, 0)
-		if !errors.Is(err, unix.EINTR) {
-			return sendError(err, from.linkLocal)
+		n, err := b.send(s.fd, messages[taken*size:], size)
+		taken += n
+		if !errors.Is(err, unix.EAGAIN) || !s.writable() {
+			return taken, err
 		}
 	}
+}
+
+// writableWait bounds the wait for room in the socket's buffer, so that a burst
+// can end and its socket be opened anew.
+const writableWait = 20 * time.Millisecond
+
+// writable waits until the socket takes messages again.
+func (s *socket) writable() bool {
+	fds := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(fds, int(writableWait.Milliseconds()))
+	return err == nil && n == 1
 }
 
 // sendError says what an errno of sendmsg on our socket means.

@@ -59,7 +59,7 @@ func FuzzParseTarget(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		addr, err := ParseTarget(text)
 		if err == nil {
-			if _, err := Advertisement(addr, testMAC, false); err != nil {
+			if _, err := Advertisement(addr, testMAC, Flags{}); err != nil {
 				t.Errorf("%q parses, but: %v", text, err)
 			}
 			return

@@ -28,7 +28,7 @@ func TestOnTheWire(t *testing.T) {
 	frame := capture.Want(testTarget)
 
 	mac := ours.MAC("qg-1")
-	message, err := Advertisement(testTarget, mac, false)
+	message, err := Advertisement(testTarget, mac, Flags{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,10 @@ func TestNeighbourCacheFollows(t *testing.T) {
 				upstream.IP("neigh", "replace", testTarget.String(), "lladdr", oldMAC, "dev", "up0", "nud", state)
 			}
 			set()
-			sendWithoutOverride(t, ours, "qg-1", testTarget)
+			config := Config{Interface: "qg-1", Enter: ours.Enter, Flags: Flags{NoOverride: true}}
+			if _, err := Burst(t.Context(), config, []netip.Addr{testTarget}); err != nil {
+				t.Fatal(err)
+			}
 			capture.Want(testTarget)
 			if got := upstream.Neighbour("up0", testTarget); got.MAC != oldMAC {
 				t.Fatalf("without Override: %s, want %s: the test shows nothing", got.Raw, oldMAC)
@@ -154,7 +157,7 @@ func TestRouterFlag(t *testing.T) {
 	ours, upstream := nstest.New(t), nstest.New(t)
 	nstest.Link(t, ours, "qg-1", upstream, "up0")
 	capture := upstream.Capture("up0")
-	config := Config{Interface: "qg-1", Enter: ours.Enter, Router: true}
+	config := Config{Interface: "qg-1", Enter: ours.Enter, Flags: Flags{Router: true}}
 	if _, err := Burst(t.Context(), config, []netip.Addr{testTarget}); err != nil {
 		t.Fatal(err)
 	}
@@ -183,28 +186,6 @@ func texts(addrs []netip.Addr) []string {
 		out = append(out, a.String())
 	}
 	return out
-}
-
-// sendWithoutOverride is the same message but for one bit.
-func sendWithoutOverride(t *testing.T, n *nstest.Namespace, device string, target netip.Addr) {
-	t.Helper()
-	s, err := Open(Config{Interface: device, Enter: n.Enter})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	from, err := s.devices.read(device)
-	if err != nil {
-		t.Fatal(err)
-	}
-	message, err := Advertisement(target, from.mac, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	message[4] &^= 0x20
-	if err := s.socket.send(message, from); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // What we announce is for others: our own cache, which may know the address as

@@ -155,7 +155,7 @@ func TestBinary(t *testing.T) {
 		ip(t, "-n", l.ours, "link", "set", "qg-1", "up")
 		start := time.Now()
 		got := l.exec(t, ndsend, "2001:db8::5", "qg-1")
-		want := outcome{Code: 2, Stderr: "ndsend: interface qg-1: its link-local address is still tentative (duplicate address detection)\n"}
+		want := outcome{Code: 2, Stderr: "ndsend: interface qg-1: its source address is still tentative (duplicate address detection)\n"}
 		if took := time.Since(start); got != want || took < settleTime || took > settleTime+2*time.Second {
 			t.Errorf("got %+v after %s, want %+v after %s", got, took, want, settleTime)
 		}

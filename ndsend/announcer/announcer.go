@@ -107,7 +107,7 @@ func (o *Options) setDefaults() {
 // namespace, with its devices, alive and on the link.
 func burst(enter func(string, func() error) error, router bool) SendFunc {
 	return func(ctx context.Context, target Target, addrs []netip.Addr) ([]netip.Addr, error) {
-		config := ndsend.Config{Interface: target.Device, Router: router}
+		config := ndsend.Config{Interface: target.Device, Flags: ndsend.Flags{Router: router}}
 		if target.Namespace != "" {
 			config.Enter = func(fn func() error) error { return enter(target.Namespace, fn) }
 		}

@@ -41,7 +41,7 @@ func TestLog(t *testing.T) {
 				fields["namespace"], fields["device"], e.Message, fields["owed"], fields["error"])))
 		}
 		want := []string{
-			"info qrouter-1/qg-1: cannot announce yet, will retry: 1 interface qg-1: its link-local address is still tentative (duplicate address detection)",
+			"info qrouter-1/qg-1: cannot announce yet, will retry: 1 interface qg-1: its source address is still tentative (duplicate address detection)",
 			"warn qrouter-1/qg-1: cannot announce yet, will retry: 1 a local packet filter dropped the advertisement",
 			"info qrouter-1/qg-1: announced after waiting: 0 <nil>",
 			"info qrouter-1/qg-1: cannot announce yet, will retry: 2 no such interface",
