@@ -11,7 +11,6 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
-	"golang.org/x/time/rate"
 
 	"neutron-ndp-proxy-agent/ndsend"
 )
@@ -24,6 +23,10 @@ const (
 	DefaultRate = 500
 	// DefaultBurst is how many may leave at once after a quiet time.
 	DefaultBurst = 100
+	// DefaultCount is MAX_NEIGHBOR_ADVERTISEMENT and DefaultInterval is
+	// RETRANS_TIMER of RFC 4861 section 10.
+	DefaultCount    = 3
+	DefaultInterval = time.Second
 	// DefaultMaxBackoff bounds the pause between two attempts.
 	DefaultMaxBackoff = 3 * time.Second
 	// DefaultGoneAfter is how long a namespace or device may stay away
@@ -33,6 +36,9 @@ const (
 	// each takes a thread while it enters a namespace.
 	DefaultConcurrency = 8
 )
+
+// Unpaced as [Options].Rate sends as fast as the device takes it.
+const Unpaced = -1
 
 // Target is one device of one namespace, both by name, because both may vanish
 // and come back as something else under the same name.
@@ -57,8 +63,15 @@ type Options struct {
 	Gone func(error) bool
 	// Router sets the Router flag of each advertisement.
 	Router bool
-	// Rate and Burst pace each device, in advertisements per second and in
-	// advertisements.
+	// Count is how many copies of each announcement leave, the first at once;
+	// a receiver that missed one learns from the next. RFC 4861 section 7.2.6
+	// allows three.
+	Count int
+	// Interval is the least time between two copies, the section's
+	// RetransTimer. Each pause is up to a quarter longer, at random.
+	Interval time.Duration
+	// Rate and Burst pace each device, in advertisements per second, or
+	// [Unpaced], and in advertisements.
 	Rate  float64
 	Burst int
 	// MaxBackoff bounds the pause between two failing attempts.
@@ -71,6 +84,10 @@ type Options struct {
 	Random func() float64
 	// Send replaces [ndsend.Burst].
 	Send SendFunc
+	// Settled, if not nil, is called when a target owes nothing any more. It
+	// may call no method of the Announcer but Owing, and is called by whoever
+	// made it so: a worker, or a caller of Forget, Retain and Drop.
+	Settled func(Target)
 }
 
 func (o *Options) setDefaults() {
@@ -80,7 +97,13 @@ func (o *Options) setDefaults() {
 	if o.Gone == nil {
 		o.Gone = func(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 	}
-	if o.Rate <= 0 {
+	if o.Count <= 0 {
+		o.Count = DefaultCount
+	}
+	if o.Interval <= 0 {
+		o.Interval = DefaultInterval
+	}
+	if o.Rate == 0 {
 		o.Rate = DefaultRate
 	}
 	if o.Burst <= 0 {
@@ -143,11 +166,23 @@ func New(ctx context.Context, options Options) *Announcer {
 	}
 }
 
-// Owe makes one announcement of each address owed on the target. Owing what
-// waits already changes nothing. An address that cannot be announced
-// ([ndsend.CheckTarget]) is logged and counted as rejected, and the others are
-// owed. After Close or the end of the context nothing is owed any more.
+// Owe makes a series of [Options].Count copies owed for each address on the
+// target. A series that waits for its first copy already stays as it is, one
+// that has begun begins anew: there is a new reason. An address that cannot be
+// announced ([ndsend.CheckTarget]) is logged and counted as rejected, and the
+// others are owed. After Close or the end of the context nothing is owed any
+// more.
 func (a *Announcer) Owe(target Target, addrs ...netip.Addr) {
+	a.add(target, addrs, func(l *ledger, addr netip.Addr) { l.owe(addr, a.options.Count) })
+}
+
+// Refresh makes a single copy owed for each address on the target that owes
+// nothing, for switches and neighbours that forget. Otherwise it is as Owe.
+func (a *Announcer) Refresh(target Target, addrs ...netip.Addr) {
+	a.add(target, addrs, (*ledger).refresh)
+}
+
+func (a *Announcer) add(target Target, addrs []netip.Addr, enter func(*ledger, netip.Addr)) {
 	good := make([]netip.Addr, 0, len(addrs))
 	for _, addr := range addrs {
 		if err := ndsend.CheckTarget(addr); err != nil {
@@ -167,14 +202,27 @@ func (a *Announcer) Owe(target Target, addrs ...netip.Addr) {
 		w = a.start(target)
 	}
 	for _, addr := range good {
-		w.ledger.owe(addr)
+		enter(w.ledger, addr)
 	}
 	w.signal(w.owed)
 }
 
+// Owing tells whether anything is owed on any device of a namespace.
+func (a *Announcer) Owing(namespace string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for target, w := range a.workers {
+		if target.Namespace == namespace && w.ledger.len() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Forget takes back what is owed for the addresses on the target. When it
 // returns, none of them will leave, except in a burst that is on its way at
-// this moment: 50 ms worth of addresses at most, sent in about one.
+// this moment: 50 ms worth of addresses at most, or 1,000 where there is no pace,
+// sent within a few.
 func (a *Announcer) Forget(target Target, addrs ...netip.Addr) {
 	a.takeBack(target, func(l *ledger) {
 		for _, addr := range addrs {
@@ -207,15 +255,25 @@ func (a *Announcer) Drop(target Target) {
 
 func (a *Announcer) takeBack(target Target, from func(*ledger)) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	w := a.workers[target]
-	if w == nil {
-		return
+	settled := false
+	if w != nil && w.ledger.len() > 0 {
+		from(w.ledger)
+		if settled = w.ledger.len() == 0; settled {
+			// Wake it, lest it sleeps through a pause with nothing to do.
+			w.signal(w.kicked)
+		}
 	}
-	from(w.ledger)
-	if w.ledger.len() == 0 {
-		// Wake it, lest it sleeps through a back-off with nothing to do.
-		w.signal(w.kicked)
+	a.mu.Unlock()
+	if settled {
+		a.settled(target)
+	}
+}
+
+// settled tells who wants to know; without a.mu.
+func (a *Announcer) settled(target Target) {
+	if a.options.Settled != nil {
+		a.options.Settled(target)
 	}
 }
 
@@ -245,7 +303,7 @@ func (a *Announcer) start(target Target) *worker {
 		announcer: a,
 		target:    target,
 		log:       a.logger(target),
-		pace:      rate.NewLimiter(rate.Limit(a.options.Rate), a.options.Burst),
+		pace:      newPace(a.options.Rate, a.options.Burst),
 		backoff:   backoff{limit: a.options.MaxBackoff, random: a.options.Random},
 		kicked:    make(chan struct{}, 1),
 		owed:      make(chan struct{}, 1),

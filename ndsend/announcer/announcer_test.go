@@ -101,7 +101,7 @@ func TestBackoffStartsAnew(t *testing.T) {
 	}{
 		{"kick", func(a *Announcer, _ *wire) { a.Kick(gateway) }},
 		{"progress", func(a *Announcer, w *wire) {
-			w.refuse[addr(1)] = ndsend.ErrCongested // and addr(2) leaves
+			w.refuse[addr(1)] = ndsend.ErrFiltered // and addr(2) leaves
 			w.set(gateway, nil)
 			time.Sleep(2 * time.Second)
 		}},
@@ -479,7 +479,7 @@ func TestEnd(t *testing.T) {
 				w.set(failing, notReady())
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				a := New(ctx, Options{Send: w.send})
+				a := New(ctx, Options{Send: w.send, Settled: func(Target) {}})
 				a.Owe(gateway, addr(1)) // idle by then
 				a.Owe(failing, addr(1))
 				a.Owe(pacing, several(0, 1000)...)

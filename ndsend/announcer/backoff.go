@@ -1,9 +1,19 @@
 package announcer
 
-import "time"
+import (
+	"errors"
+	"time"
 
-// firstBackoff is the mean of the first pause after a failure.
-const firstBackoff = 100 * time.Millisecond
+	"neutron-ndp-proxy-agent/ndsend"
+)
+
+// The mean of the first pause after a failure. A full queue empties at the
+// speed of the link, so it is tried again soon, and seldom said to be full for
+// long.
+const (
+	firstBackoff     = 100 * time.Millisecond
+	congestedBackoff = 5 * time.Millisecond
+)
 
 // backoff doubles the pause from failure to failure up to a bound. Half of
 // each pause is random, so that a thousand devices that failed together do not
@@ -16,7 +26,11 @@ type backoff struct {
 
 func (b *backoff) reset() { b.next = 0 }
 
-func (b *backoff) pause() time.Duration {
-	b.next = min(max(2*b.next, firstBackoff), b.limit)
+func (b *backoff) pause(err error) time.Duration {
+	first := firstBackoff
+	if errors.Is(err, ndsend.ErrCongested) {
+		first = congestedBackoff
+	}
+	b.next = min(max(2*b.next, first), b.limit)
 	return b.next/2 + time.Duration(b.random()*float64(b.next/2))
 }

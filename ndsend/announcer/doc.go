@@ -8,8 +8,15 @@
 // the wrong host; [Announcer.Drop] does so for a whole device.
 // [Announcer.Kick] says that a device changed.
 //
+// Each announcement is a series of copies, RetransTimer apart (RFC 4861 section
+// 7.2.6), because a single frame may be lost where nobody can tell. All that is
+// owed on a device is paced together, first copies before repetitions.
+// [Announcer.Refresh] owes a single copy.
+//
 // One goroutine serves one device of one namespace while something is owed
 // there, and a moment longer, until the device's pace is made up for. Devices
-// do not wait for each other. Nothing is remembered once it was sent: after a
-// change of the device's link-layer address, owe its addresses again.
+// do not wait for each other. Its socket is opened anew for each burst: one that
+// is kept would keep a deleted namespace, with its devices, alive and on the
+// link. Nothing is remembered once the series is over: after a change of the
+// device's link-layer address, owe its addresses again.
 package announcer

@@ -95,10 +95,11 @@ func (w *wire) tries(target Target) []time.Duration {
 	return slices.Clone(w.attempts[target])
 }
 
-// on returns an announcer on the wire, without jitter, that ends with the test.
+// on returns an announcer on the wire that sends single copies, without jitter,
+// and ends with the test.
 func (w *wire) on(t *testing.T, change ...func(*Options)) *Announcer {
 	t.Helper()
-	options := Options{Send: w.send, Random: func() float64 { return 1 }}
+	options := Options{Send: w.send, Count: 1, Random: func() float64 { return 1 }}
 	for _, c := range change {
 		c(&options)
 	}

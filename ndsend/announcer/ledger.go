@@ -1,42 +1,72 @@
 package announcer
 
 import (
+	"container/heap"
 	"container/list"
 	"net/netip"
+	"time"
 )
 
-// debt is one announcement that is owed. Its identity matters: a debt that was
-// forgotten and owed again while a burst was on its way is another one, which
-// the burst's result does not settle.
+// debt is what one address owes: a series of copies. Its identity matters: a
+// debt that was forgotten and owed again while a burst was on its way is
+// another one, which the burst's result does not settle.
 type debt struct {
 	addr netip.Addr
-	// place is where it waits; nil while it is taken.
+	// left is how many copies are to be sent, at least one.
+	left int
+	// begun: a copy has left.
+	begun bool
+	// due is when the next copy may leave; it counts only if begun, a first
+	// copy leaves at once.
+	due time.Time
+	// place is where a first copy waits, index where a later one does.
 	place *list.Element
+	index int
 }
 
-// ledger is what one device owes, first come first served. The zero value is
-// no ledger; not safe for concurrent use.
+// noIndex is the index of a debt that is not among the later ones.
+const noIndex = -1
+
+// ledger is what one device owes: first copies in the order they came, and
+// behind all of them the later copies in the order they become due. So a
+// failover of thousands of addresses tells of each once before it repeats one.
+// The zero value is no ledger; not safe for concurrent use.
 type ledger struct {
-	debts   map[netip.Addr]*debt
-	waiting *list.List // of *debt
+	debts  map[netip.Addr]*debt
+	firsts *list.List // of *debt
+	later  laterHeap
+	begun  int // how many of debts have begun
 }
 
 func newLedger() *ledger {
-	return &ledger{debts: make(map[netip.Addr]*debt), waiting: list.New()}
+	return &ledger{debts: make(map[netip.Addr]*debt), firsts: list.New()}
 }
 
 func (l *ledger) len() int { return len(l.debts) }
 
-// owe adds addr. One that waits already keeps its place; one that is taken is
-// owed once more, because the burst may have left before what it announces
-// came true.
-func (l *ledger) owe(addr netip.Addr) {
-	if d := l.debts[addr]; d != nil && d.place != nil {
+// unannounced is how many addresses have not been announced at all.
+func (l *ledger) unannounced() int { return len(l.debts) - l.begun }
+
+// owe adds a series of copies of addr. One whose first copy waits already keeps
+// its place; one that has begun, or is taken, begins anew, because what left
+// may have left before what it announces came true.
+func (l *ledger) owe(addr netip.Addr, copies int) {
+	d := l.debts[addr]
+	if d != nil && d.place != nil {
+		d.left = max(d.left, copies)
 		return
 	}
-	d := &debt{addr: addr}
-	d.place = l.waiting.PushBack(d)
+	l.forget(addr)
+	d = &debt{addr: addr, left: copies, index: noIndex}
+	d.place = l.firsts.PushBack(d)
 	l.debts[addr] = d
+}
+
+// refresh adds one copy of addr unless it owes one anyway.
+func (l *ledger) refresh(addr netip.Addr) {
+	if l.debts[addr] == nil {
+		l.owe(addr, 1)
+	}
 }
 
 func (l *ledger) forget(addr netip.Addr) {
@@ -44,44 +74,124 @@ func (l *ledger) forget(addr netip.Addr) {
 	if d == nil {
 		return
 	}
-	if d.place != nil {
-		l.waiting.Remove(d.place)
+	switch {
+	case d.place != nil:
+		l.firsts.Remove(d.place)
+	case d.index != noIndex:
+		heap.Remove(&l.later, d.index)
 	}
-	delete(l.debts, addr)
+	l.remove(d)
+}
+
+func (l *ledger) remove(d *debt) {
+	if d.begun {
+		l.begun--
+	}
+	delete(l.debts, d.addr)
 }
 
 // clear forgets everything; what is taken at the moment is not settled then.
 func (l *ledger) clear() {
 	clear(l.debts)
-	l.waiting.Init()
+	l.firsts.Init()
+	l.later, l.begun = nil, 0
 }
 
-// take hands out up to n debts, the oldest first. Settle them before the next.
-func (l *ledger) take(n int) []*debt {
-	batch := make([]*debt, 0, min(n, l.waiting.Len()))
-	for len(batch) < cap(batch) {
-		front := l.waiting.Front()
-		d := l.waiting.Remove(front).(*debt) // the list holds nothing else
-		d.place = nil
+// ready is how many copies may leave now, most at most, and when the next may
+// if none does; the zero time: nothing is owed.
+func (l *ledger) ready(now time.Time, most int) (n int, next time.Time) {
+	n = l.firsts.Len()
+	if n > 0 || len(l.later) == 0 {
+		return min(n, most), time.Time{}
+	}
+	if next = l.later[0].due; next.After(now) {
+		return 0, next
+	}
+	for _, d := range l.later {
+		if n == most {
+			break
+		}
+		if !d.due.After(now) {
+			n++
+		}
+	}
+	return n, time.Time{}
+}
+
+// take hands out up to n debts of which a copy may leave now. Settle them
+// before the next.
+func (l *ledger) take(now time.Time, n int) []*debt {
+	batch := make([]*debt, 0, min(n, l.len()))
+	for len(batch) < n {
+		var d *debt
+		switch front := l.firsts.Front(); {
+		case front != nil:
+			d = l.firsts.Remove(front).(*debt) // the list holds nothing else
+			d.place = nil
+		case len(l.later) > 0 && !l.later[0].due.After(now):
+			d = heap.Pop(&l.later).(*debt)
+		default:
+			return batch
+		}
 		batch = append(batch, d)
 	}
 	return batch
 }
 
-// settle strikes out what was sent and puts the rest at the end, so that an
-// address that always fails does not hold up the others.
-func (l *ledger) settle(batch []*debt, sent []netip.Addr) {
-	gone := make(map[netip.Addr]bool, len(sent))
-	for _, addr := range sent {
-		gone[addr] = true
-	}
+// settle strikes a copy of each that was sent, a subsequence of the batch, and
+// has the next one wait for as long as pause says. It puts the rest at the end,
+// so that an address that always fails does not hold up the others.
+func (l *ledger) settle(batch []*debt, sent []netip.Addr, now time.Time, pause func() time.Duration) {
 	for _, d := range batch {
+		left := len(sent) > 0 && sent[0] == d.addr
+		if left {
+			sent = sent[1:]
+		}
 		switch {
 		case l.debts[d.addr] != d: // forgotten, or owed anew
-		case gone[d.addr]:
-			delete(l.debts, d.addr)
+		case !left && !d.begun:
+			d.place = l.firsts.PushBack(d)
+		case !left:
+			d.due = now
+			heap.Push(&l.later, d)
+		case d.left == 1:
+			l.remove(d)
 		default:
-			d.place = l.waiting.PushBack(d)
+			if !d.begun {
+				d.begun = true
+				l.begun++
+			}
+			d.left--
+			d.due = now.Add(pause())
+			heap.Push(&l.later, d)
 		}
 	}
+}
+
+// laterHeap implements [heap.Interface]: the copy that is due first is first.
+type laterHeap []*debt
+
+func (h laterHeap) Len() int           { return len(h) }
+func (h laterHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+
+func (h laterHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+// Push implements [heap.Interface].
+func (h *laterHeap) Push(x any) {
+	d := x.(*debt) // the heap holds nothing else
+	d.index = len(*h)
+	*h = append(*h, d)
+}
+
+// Pop implements [heap.Interface].
+func (h *laterHeap) Pop() any {
+	last := len(*h) - 1
+	d := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	d.index = noIndex
+	return d
 }

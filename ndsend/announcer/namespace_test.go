@@ -16,7 +16,7 @@ import (
 // kernel is an announcer on real namespaces.
 func kernel(t *testing.T, change func(*Options), namespaces ...*nstest.Namespace) *Announcer {
 	t.Helper()
-	options := Options{Enter: func(name string, fn func() error) error {
+	options := Options{Count: 1, Enter: func(name string, fn func() error) error {
 		for _, n := range namespaces {
 			if n.Name == name {
 				return n.Enter(fn)
@@ -136,7 +136,7 @@ func TestNamespaceReplaced(t *testing.T) {
 	nstest.Link(t, replacement, "qg-1", upstream, "up1")
 	var mu sync.Mutex
 	current := old
-	a := New(t.Context(), Options{Enter: func(_ string, fn func() error) error {
+	a := New(t.Context(), Options{Count: 1, Enter: func(_ string, fn func() error) error {
 		mu.Lock()
 		defer mu.Unlock()
 		return current.Enter(fn)

@@ -12,7 +12,7 @@ import (
 
 // Stats is a snapshot of the announcer's counters and of what is owed.
 type Stats struct {
-	// Sent counts announcements that were handed to a device.
+	// Sent counts advertisements that were handed to a device, each copy.
 	Sent uint64
 	// Failed counts attempts to send a burst that failed, by the reason.
 	// Retries count again; the announcements stay owed.
@@ -22,13 +22,15 @@ type Stats struct {
 	// GivenUp counts announcements that were dropped because the namespace or
 	// device stayed away for [Options].GoneAfter.
 	GivenUp uint64
-	// Owed is the number of announcements that wait, over all devices.
-	Owed int
+	// Owed is the number of announcements of which no copy has left, over all
+	// devices; Repeating is that of those with further copies to come.
+	Owed, Repeating int
 	// Pending describes each device that owes something, sorted.
 	Pending []Pending
 }
 
-// Pending is what one device owes.
+// Pending is what one device owes that has not begun to leave, or why it can't
+// go on.
 type Pending struct {
 	Target Target
 	Owed   int
@@ -45,7 +47,9 @@ func (a *Announcer) Stats() Stats {
 	s := a.counters
 	s.Failed = maps.Clone(a.counters.Failed)
 	for target, w := range a.workers {
-		if owed := w.ledger.len(); owed > 0 {
+		owed := w.ledger.unannounced()
+		s.Repeating += w.ledger.len() - owed
+		if owed > 0 || w.err != nil && w.ledger.len() > 0 {
 			s.Owed += owed
 			s.Pending = append(s.Pending, Pending{Target: target, Owed: owed, Err: w.err, Since: w.since})
 		}

@@ -6,22 +6,16 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"golang.org/x/time/rate"
 
 	"neutron-ndp-proxy-agent/ndsend"
 )
-
-// burstsPerSecond sets the size of a burst at full pace: small enough that a
-// forgotten address, a new link-layer address or a replaced namespace counts
-// within 50 ms, large enough that opening a socket for each costs nothing.
-const burstsPerSecond = 20
 
 // worker serves one device while something is owed there.
 type worker struct {
 	announcer *Announcer
 	target    Target
 	log       *zap.Logger
-	pace      *rate.Limiter
+	pace      pace
 	backoff   backoff
 	kicked    chan struct{} // the device changed: end a pause
 	owed      chan struct{} // something new is owed: end the idle time
@@ -45,36 +39,37 @@ func (w *worker) signal(c chan<- struct{}) {
 // announcer ends.
 func (w *worker) run() {
 	for {
-		owed := w.count()
-		if owed == 0 {
-			if !w.idle() {
-				return
-			}
-			continue
-		}
-		err := w.attempt(owed)
 		if w.announcer.ctx.Err() != nil {
 			w.leave()
 			return
 		}
-		if err != nil {
-			w.sleep(w.backoff.pause())
+		n, next := w.ready()
+		switch {
+		case n > 0:
+			if err := w.attempt(n); err != nil {
+				w.sleep(w.backoff.pause(err))
+			}
+		case !next.IsZero():
+			w.rest(time.Until(next))
+		default:
+			if !w.idle() {
+				return
+			}
 		}
 	}
 }
 
-func (w *worker) count() int {
+func (w *worker) ready() (n int, next time.Time) {
 	w.announcer.mu.Lock()
 	defer w.announcer.mu.Unlock()
-	return w.ledger.len()
+	return w.ledger.ready(time.Now(), w.pace.most)
 }
 
-// attempt sends one burst of what is owed, in its turn and at the device's
+// attempt sends one burst of n of what is owed, in its turn and at the device's
 // pace, and books the result.
-func (w *worker) attempt(owed int) error {
+func (w *worker) attempt(n int) error {
 	a := w.announcer
-	n := min(owed, a.options.Burst, max(1, int(a.options.Rate/burstsPerSecond)))
-	if err := w.pace.WaitN(a.ctx, n); err != nil {
+	if err := w.pace.wait(a.ctx, n); err != nil {
 		return err
 	}
 	if err := a.slots.Acquire(a.ctx, 1); err != nil {
@@ -84,7 +79,7 @@ func (w *worker) attempt(owed int) error {
 
 	// Only now, after the waits: what was forgotten meanwhile must not leave.
 	a.mu.Lock()
-	batch := w.ledger.take(n)
+	batch := w.ledger.take(time.Now(), n)
 	a.mu.Unlock()
 	if len(batch) == 0 {
 		return nil
@@ -109,7 +104,7 @@ func (w *worker) book(batch []*debt, sent []netip.Addr, err error) {
 	a.mu.Lock()
 	before, since, givenUp := w.err, w.since, 0
 	a.counters.Sent += uint64(len(sent))
-	w.ledger.settle(batch, sent)
+	w.ledger.settle(batch, sent, now, a.nextCopy)
 	w.err = err
 	if err == nil {
 		w.since = time.Time{}
@@ -130,8 +125,11 @@ func (w *worker) book(batch []*debt, sent []netip.Addr, err error) {
 		w.ledger.clear()
 		w.err, w.since, w.gone = nil, time.Time{}, time.Time{}
 	}
-	left := w.ledger.len()
+	left, settled := w.ledger.unannounced(), w.ledger.len() == 0
 	a.mu.Unlock()
+	if settled {
+		a.settled(w.target)
+	}
 
 	counts := []zap.Field{zap.Int("sent", len(sent)), zap.Int("owed", left)}
 	switch {
@@ -144,6 +142,12 @@ func (w *worker) book(batch []*debt, sent []netip.Addr, err error) {
 	default:
 		w.log.Log(level(before, err), "cannot announce yet, will retry", append(counts, zap.Error(err))...)
 	}
+}
+
+// nextCopy is the time to the next copy: never less than the interval, and not
+// the same for all devices.
+func (a *Announcer) nextCopy() time.Duration {
+	return a.options.Interval + time.Duration(a.options.Random()*float64(a.options.Interval)/4)
 }
 
 // level makes a failure loud when it is new, and only if waiting may not help.
@@ -177,8 +181,7 @@ func (w *worker) isGone(err error) bool {
 // owes one address after the other would never be paced. It reports whether
 // there is work again; if not, the worker has left.
 func (w *worker) idle() bool {
-	missing := float64(w.pace.Burst()) - w.pace.Tokens()
-	timer := time.NewTimer(time.Duration(missing / float64(w.pace.Limit()) * float64(time.Second)))
+	timer := time.NewTimer(w.pace.full())
 	defer timer.Stop()
 	select {
 	case <-w.announcer.ctx.Done():
@@ -188,6 +191,19 @@ func (w *worker) idle() bool {
 		return true
 	case <-timer.C:
 		return !w.leaveIfPaid()
+	}
+}
+
+// rest waits until the next copy is due, something new is owed, or nothing is
+// any more.
+func (w *worker) rest(pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-w.announcer.ctx.Done():
+	case <-timer.C:
+	case <-w.owed:
+	case <-w.kicked:
 	}
 }
 

@@ -154,3 +154,12 @@ func (c *Capture) WantNone(within time.Duration) {
 		c.t.Fatalf("an advertisement of %s arrived, want none", frame.Target())
 	}
 }
+
+// Buffer makes room for bursts: with the kernel's default some hundred frames
+// that nobody read yet are all.
+func (c *Capture) Buffer(size int) {
+	c.t.Helper()
+	if err := unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size); err != nil {
+		c.t.Fatal(err)
+	}
+}
