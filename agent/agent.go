@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"neutron-ndp-proxy-agent/agent/debts"
 	"neutron-ndp-proxy-agent/agent/inventory"
 	"neutron-ndp-proxy-agent/agent/plan"
 	"neutron-ndp-proxy-agent/agent/reconcile"
@@ -42,8 +43,12 @@ type Watcher interface {
 // Announcer owes and sends the advertisements; *announcer.Announcer is one.
 // None of its calls waits.
 type Announcer interface {
-	// Owe announces addresses that became answerable.
+	// Owe announces addresses that became answerable; Refresh tells once more
+	// of those that were told of long ago.
 	Owe(target announcer.Target, addrs ...netip.Addr)
+	Refresh(target announcer.Target, addrs ...netip.Addr)
+	// Owing reports whether anything is owed in a namespace.
+	Owing(namespace string) bool
 	// Retain drops what is owed for any other address of the device: these
 	// are ours. Drop drops all.
 	Retain(target announcer.Target, addrs ...netip.Addr)
@@ -71,7 +76,13 @@ type Options struct {
 	// CarrierWait is how long after that two primaries of an HA router need to
 	// agree on one: Neutron's ha_vrrp_advert_int, and a little.
 	CarrierWait time.Duration
-	Log         *zap.Logger
+	// Refresh is how often everything that is answered for is announced once
+	// more; 0: never.
+	Refresh time.Duration
+	// Debts is the directory that remembers across restarts where announcements
+	// are owed; "": nothing does. See package debts.
+	Debts string
+	Log   *zap.Logger
 
 	Workers int
 	Plan    plan.Options
@@ -90,6 +101,7 @@ type Agent struct {
 	queue     *reconcile.Queue
 	following *following
 	damper    *damper
+	debts     *debts.Markers
 	ready     chan struct{}
 
 	synced     chan struct{}
@@ -100,7 +112,7 @@ type Agent struct {
 	statuses map[string]status
 	known    map[string][]plan.Claim         // what this run knew to be of the routers in a namespace
 	waiting  map[string]string               // what routers wait for, as it was said
-	retell   map[string]bool                 // namespaces whose answered addresses are to be announced again
+	retell   map[string]telling              // namespaces whose answered addresses are to be announced again
 	devices  map[string]map[string]linkLayer // of the last plan, by namespace and name
 }
 
@@ -118,10 +130,14 @@ func New(o Options) *Agent {
 		statuses:  map[string]status{},
 		known:     map[string][]plan.Claim{},
 		waiting:   map[string]string{},
-		retell:    map[string]bool{},
+		retell:    map[string]telling{},
 		devices:   map[string]map[string]linkLayer{},
 	}
 	a.inventory = inventory.New(a.changed)
+	a.debts = debts.Open(debts.Options{Dir: o.Debts, Owing: a.owing, Log: o.Log})
+	for _, ns := range a.debts.Marked() {
+		a.retell[ns] = tellAll
+	}
 	a.damper = newDamper(o.Log, func(ns string) { a.queue.Add(ns, false) })
 	return a
 }
@@ -146,6 +162,7 @@ func (a *Agent) Run(ctx context.Context, source Source) error {
 	g.Go(func() error { return a.watch(ctx) })
 	g.Go(func() error { return a.audit(ctx) })
 	g.Go(func() error { return a.carriers(ctx) })
+	g.Go(func() error { return a.refresh(ctx) })
 	for range a.o.Workers {
 		g.Go(func() error { return a.work(ctx) })
 	}

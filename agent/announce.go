@@ -13,21 +13,33 @@ import (
 	"neutron-ndp-proxy-agent/ndsend/announcer"
 )
 
-// linkLayer is what the neighbours of a device have learned of it.
+// linkLayer is what the neighbours of a device have learned of it; the zero
+// value where it does not answer.
 type linkLayer struct {
 	index int
 	mac   string
+	// carriers is how often the device got its carrier: what is behind it may
+	// have learned otherwise while it had none.
+	carriers uint32
 }
 
+// telling is what to say again of what is answered for.
+type telling int
+
+const (
+	tellNew  telling = iota // what became answerable, and nothing again
+	tellOnce                // a single copy, in case somebody forgot
+	tellAll                 // as if all became answerable now
+)
+
 // announce owes an advertisement for each address that became answerable, and
-// for all of a device whose link-layer address changed while it answered. It
-// drops what is no longer ours, and tries what was owed before: the device may
-// have become ready.
+// for all of a device whose link-layer address changed, or that lost its carrier,
+// while it answered. It drops what is no longer ours, and tries what was owed
+// before: the device may have become ready.
 func (a *Agent) announce(ns string, state dataplane.State, have dataplane.Observation, result dataplane.Result) {
 	now := make(map[string]linkLayer, len(state.Devices))
 	a.mu.Lock()
 	before, again := a.devices[ns], a.retell[ns]
-	delete(a.retell, ns)
 	a.mu.Unlock()
 	for _, d := range state.Devices {
 		t := announcer.Target{Namespace: ns, Device: d.Name}
@@ -39,15 +51,19 @@ func (a *Agent) announce(ns string, state dataplane.State, have dataplane.Observ
 			continue
 		}
 		if i, ok := have.Interface(d.Name); ok {
-			now[d.Name] = linkLayer{index: i.Index, mac: i.MAC.String()}
+			now[d.Name] = linkLayer{index: i.Index, mac: i.MAC.String(), carriers: i.CarrierUps}
 		}
 		a.o.Announcer.Retain(t, d.Published...)
-		was := before[d.Name]
-		switch addrs := result.Answerable[d.Name]; {
-		case again, was.mac != "" && was.index == now[d.Name].index && was.mac != now[d.Name].mac:
-			a.o.Announcer.Owe(t, answered(d, have, addrs)...)
-		case len(addrs) > 0:
-			a.o.Announcer.Owe(t, addrs...)
+		was, fresh := before[d.Name], result.Answerable[d.Name]
+		changed := was.mac != "" && was.index == now[d.Name].index && was != now[d.Name]
+		switch {
+		case again == tellAll || changed:
+			a.owe(t, answered(d, have, fresh))
+		case again == tellOnce:
+			a.owe(t, fresh)
+			a.o.Announcer.Refresh(t, answered(d, have, nil)...)
+		default:
+			a.owe(t, fresh)
 		}
 		a.o.Announcer.Kick(t)
 	}
@@ -56,14 +72,44 @@ func (a *Agent) announce(ns string, state dataplane.State, have dataplane.Observ
 			a.o.Announcer.Drop(announcer.Target{Namespace: ns, Device: gone})
 		}
 	}
+	a.told(ns, again, now)
+}
+
+// owe makes an announcement owed that outlasts this process.
+func (a *Agent) owe(t announcer.Target, addrs []netip.Addr) {
+	if len(addrs) > 0 {
+		a.debts.Mark(t.Namespace)
+		a.o.Announcer.Owe(t, addrs...)
+	}
+}
+
+// told notes what was done for the next time. What an earlier process owed stays
+// to be told until it is known of every router whether it is in the namespace.
+func (a *Agent) told(ns string, what telling, now map[string]linkLayer) {
+	synced := a.inventory.Synced()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.retell[ns] == what && synced {
+		delete(a.retell, ns)
+	}
 	if len(now) == 0 {
 		delete(a.devices, ns)
 	} else {
 		a.devices[ns] = now
 	}
 }
+
+// owing reports whether anything is to be announced in a namespace.
+func (a *Agent) owing(ns string) bool {
+	a.mu.Lock()
+	again := a.retell[ns] == tellAll
+	a.mu.Unlock()
+	return again || a.o.Announcer.Owing(ns)
+}
+
+// Settled is to be called when the Announcer owes nothing any more on a device of
+// a namespace.
+func (a *Agent) Settled(ns string) { a.debts.Settled(ns) }
 
 // retellAgain is the time from the first announcement after a carrier to the
 // second: a port that just came up may not forward yet (spanning tree).
@@ -88,7 +134,7 @@ func (a *Agent) carriers(ctx context.Context) error {
 		case <-a.o.Carrier: // nil: never
 			due, rounds = time.After(a.o.CarrierWait), []time.Duration{retellAgain}
 		case <-due:
-			a.retellAll()
+			a.announceAll("the host got a carrier")
 			due = nil
 			if len(rounds) > 0 {
 				due, rounds = time.After(rounds[0]), rounds[1:]
@@ -97,18 +143,48 @@ func (a *Agent) carriers(ctx context.Context) error {
 	}
 }
 
-// retellAll marks everything to be announced once more, and has it looked at
-// first: only who holds the gateway's address now announces.
-func (a *Agent) retellAll() {
+// AnnounceAll announces again what is answered for here, because the operator
+// says so.
+func (a *Agent) AnnounceAll() { a.announceAll("the operator asked for it") }
+
+// announceAll has everything looked at first: only who holds the gateway's
+// address now announces.
+func (a *Agent) announceAll(why string) {
 	names := a.inventory.Namespaces()
-	a.mu.Lock()
+	a.o.Log.Info("announcing again what is answered for here", zap.String("because", why), zap.Int("namespaces", len(names)))
 	for _, ns := range names {
-		a.retell[ns] = true
+		a.tell(ns, tellAll)
 	}
+}
+
+func (a *Agent) tell(ns string, what telling) {
+	a.mu.Lock()
+	a.retell[ns] = max(a.retell[ns], what)
 	a.mu.Unlock()
-	a.o.Log.Info("the host got a carrier: announcing again what is answered for here", zap.Int("namespaces", len(names)))
-	for _, ns := range names {
-		a.queue.Add(ns, false)
+	a.queue.Add(ns, false)
+}
+
+// refresh tells once more, from time to time, of everything that is answered
+// for: the namespaces one after the other over the whole interval, so that
+// nobody hears of a thousand routers at once.
+func (a *Agent) refresh(ctx context.Context) error {
+	if a.o.Refresh <= 0 {
+		return nil
+	}
+	for {
+		names := a.inventory.Namespaces()
+		pause := a.o.Refresh / time.Duration(max(1, len(names)))
+		// At least one pause, also where there is nothing to tell of.
+		for i := range max(1, len(names)) {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(time.Duration((0.9 + 0.1*a.o.Jitter()) * float64(pause))):
+			}
+			if i < len(names) {
+				a.tell(names[i], tellOnce)
+			}
+		}
 	}
 }
 

@@ -48,7 +48,17 @@ func (a *Agent) firstSync(ctx context.Context) {
 	}
 	a.mu.Lock()
 	a.awaited = awaited
+	var strange []string // what an earlier run owed where nothing is ours now
+	for ns := range a.retell {
+		if !awaited[ns] {
+			delete(a.retell, ns)
+			strange = append(strange, ns)
+		}
+	}
 	a.mu.Unlock()
+	for _, ns := range strange {
+		a.debts.Settled(ns)
+	}
 	if len(names) == 0 {
 		close(a.ready)
 	}

@@ -52,6 +52,8 @@ const (
 // look makes one namespace what it should be.
 func (a *Agent) look(ctx context.Context, item reconcile.Item) ending {
 	ns := item.Key
+	a.debts.Begin(ns)
+	defer a.debts.End(ns)
 	// One view for the whole look: what is known of the namespace now must not
 	// be mixed with what will be when the kernel was read.
 	view := a.inventory.View(ns)
@@ -108,6 +110,10 @@ func (a *Agent) equalize(ctx context.Context, item reconcile.Item, view inventor
 	changes := dataplane.Diff(p.State, have)
 	result := dataplane.Result{Failures: changes.Failures}
 	if !changes.Empty() {
+		if changes.Publish() {
+			// Before, not after: we may be killed between the two.
+			a.debts.Mark(ns)
+		}
 		result, err = a.o.Dataplane.Apply(ctx, changes)
 		if ctx.Err() != nil {
 			return settled

@@ -55,8 +55,12 @@ func (s source) start() chan struct{} {
 
 // owed records what was to be announced.
 type owed struct {
-	mu    sync.Mutex
-	addrs map[announcer.Target][]netip.Addr
+	mu               sync.Mutex
+	addrs, refreshed map[announcer.Target][]netip.Addr
+}
+
+func newOwed() *owed {
+	return &owed{addrs: map[announcer.Target][]netip.Addr{}, refreshed: map[announcer.Target][]netip.Addr{}}
 }
 
 func (o *owed) Owe(t announcer.Target, addrs ...netip.Addr) {
@@ -78,6 +82,24 @@ func (o *owed) Drop(t announcer.Target) {
 }
 
 func (o *owed) Kick(announcer.Target) {}
+
+func (o *owed) Refresh(t announcer.Target, addrs ...netip.Addr) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.refreshed[t] = append(o.refreshed[t], addrs...)
+}
+
+// Owing: nothing that is recorded is ever sent.
+func (o *owed) Owing(ns string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for t, addrs := range o.addrs {
+		if t.Namespace == ns && len(addrs) > 0 {
+			return true
+		}
+	}
+	return false
+}
 
 func (o *owed) on(ns string) []netip.Addr {
 	o.mu.Lock()
@@ -141,8 +163,14 @@ type settings struct {
 	plan   plan.Options
 	// carrier is the host's.
 	carrier chan struct{}
-	// send advertises with the real engine instead of recording what is owed.
-	send bool
+	// send advertises with the real engine instead of recording what is owed;
+	// copies as often as that, 0 once.
+	send   bool
+	copies int
+	pace   float64
+	// refresh and debts are the agent's.
+	refresh time.Duration
+	debts   string
 	// retry is the first back-off; 0: a short one.
 	retry time.Duration
 }
@@ -164,18 +192,20 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 	if s.retry == 0 {
 		s.retry = 10 * time.Millisecond
 	}
-	d := &daemon{owed: &owed{addrs: map[announcer.Target][]netip.Addr{}}, logs: logs}
+	d := &daemon{owed: newOwed(), logs: logs}
 	var announces agent.Announcer = d.owed
 	if s.send {
 		engine := announcer.New(t.Context(), announcer.Options{
-			Logger: log, Enter: kernel.Enter,
-			Gone: func(err error) bool { return dataplane.Classify(err) == dataplane.ClassGone },
+			Logger: log, Enter: kernel.Enter, Count: max(1, s.copies), Rate: s.pace,
+			Gone:    func(err error) bool { return dataplane.Classify(err) == dataplane.ClassGone },
+			Settled: func(t announcer.Target) { d.Settled(t.Namespace) },
 		})
 		t.Cleanup(engine.Close)
 		announces = engine
 	}
 	d.Agent = agent.New(agent.Options{
 		Scope: s.scope, Dataplane: s.kernel, Announcer: announces, Log: log, Plan: s.plan, Carrier: s.carrier, CarrierWait: carrierWait,
+		Refresh: s.refresh, Debts: s.debts,
 		Watcher: kernel.NewWatcher(dataplane.WatchOptions{Rescan: 500 * time.Millisecond}),
 		Workers: 2, Audit: s.audit, RetryMin: s.retry, RetryMax: max(time.Second, s.retry),
 		Jitter: func() float64 { return 0.5 },

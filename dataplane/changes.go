@@ -106,6 +106,14 @@ func (c Changes) Empty() bool {
 	return c.Filter.Open == nil && c.Filter.Close == nil && len(c.Devices) == 0 && c.Routes.empty() && c.Rules.empty()
 }
 
+// Publish reports whether the kernel may answer for an address after these
+// changes for which it does not answer now.
+func (c Changes) Publish() bool {
+	return slices.ContainsFunc(c.Devices, func(d DeviceChange) bool {
+		return d.Answer == On || d.Answers && len(d.Set)+len(d.Adopt) > 0
+	})
+}
+
 // String is a stable text, one line a write, in the order in which they are
 // made per device; "" if empty.
 //

@@ -114,10 +114,15 @@ type NDPProxy struct {
 	ProxyDelay         time.Duration // negative = leave the kernel's
 	Announce           bool
 	AnnounceRouterFlag bool
-	Uplinks            []string // names or shell patterns; empty = physical devices, bonds and teams
+	AnnounceCount      int
+	AnnounceInterval   time.Duration
+	AnnounceRate       int           // advertisements a second and device; 0 = no pace
+	AnnounceRefresh    time.Duration // 0 = never
+	Uplinks            []string      // names or shell patterns; empty = physical devices, bonds and teams
 	BesideExtension    bool
 	RemoveForeign      bool // remove_foreign_entries
 	NetnsDir           string
+	RuntimeDir         string
 	Protocol           uint8
 	Table              string
 	QueueExpires       time.Duration

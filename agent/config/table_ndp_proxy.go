@@ -14,6 +14,7 @@ const (
 	groupNDPProxy = "ndp_proxy"
 	since01       = "0.1"
 	since02       = "0.2"
+	since03       = "0.3"
 )
 
 // ndpProxyRows is [ndp_proxy]: the only place where an option of ours is
@@ -28,6 +29,13 @@ func ndpProxyRows() []row {
 		Help: "Where the network namespaces are mounted, as `ip netns` and Neutron do it.",
 	}, func(c *NDPProxy) any { return &c.NetnsDir })
 	netns.nonEmpty = true
+
+	runtime := ours(Option{
+		Name: "runtime_dir", Kind: Path, Default: "/run/neutron-ndp-proxy-agent", Since: since03,
+		Help: "Where the daemon remembers across restarts in which namespaces announcements are still owed. It must be " +
+			"this daemon's own and empty after a reboot; systemd makes it (RuntimeDirectory).",
+	}, func(c *NDPProxy) any { return &c.RuntimeDir })
+	runtime.nonEmpty = true
 
 	table := ours(Option{
 		Name: "table", Kind: String, Default: "neutron_ndp_proxy", Since: since01,
@@ -104,6 +112,30 @@ func ndpProxyRows() []row {
 			Help: "Set the Router flag in the advertisements. It marks the published address itself as a router in the " +
 				"receiver's neighbour cache, which an instance is not (RFC 4861, section 4.4).",
 		}, func(c *NDPProxy) any { return &c.AnnounceRouterFlag }),
+		ours(Option{
+			Name: "announce_count", Kind: Int, Default: "3", Since: since03,
+			Range: &Range{1, 3},
+			Help: "How many times each announcement is sent, the first time at once: a receiver that missed one learns " +
+				"from the next. RFC 4861 allows three (MAX_NEIGHBOR_ADVERTISEMENT).",
+		}, func(c *NDPProxy) any { return &c.AnnounceCount }),
+		ours(Option{
+			Name: "announce_interval", Kind: Float, Unit: time.Second, Default: "1.0", Since: since03,
+			Range: &Range{0.1, 60},
+			Help: "The least time between two of them; each pause is up to a quarter longer, at random. RFC 4861 asks for " +
+				"at least RetransTimer, which is one second on most links.",
+		}, func(c *NDPProxy) any { return &c.AnnounceInterval }),
+		ours(Option{
+			Name: "announce_rate", Kind: Int, Default: "500", Since: since03,
+			Range: &Range{0, 1000000},
+			Help: "How many advertisements a second leave each device, after a hundred at once, to spare the upstream " +
+				"routers, which often limit what reaches their control plane. 0: as many as the device takes.",
+		}, func(c *NDPProxy) any { return &c.AnnounceRate }),
+		ours(Option{
+			Name: "announce_refresh", Kind: Int, Unit: time.Second, Default: "0", Since: since03,
+			Range: &Range{0, 86400},
+			Help: "How often everything that is answered for here is announced once more, spread over that time, for " +
+				"switches that forget sooner than the routers ask again. 0: never.",
+		}, func(c *NDPProxy) any { return &c.AnnounceRefresh }),
 		uplinks,
 		ours(Option{
 			Name: "beside_extension", Kind: Bool, Default: "false", Since: since02,
@@ -119,6 +151,7 @@ func ndpProxyRows() []row {
 				"for them too, and the log names them.",
 		}, func(c *NDPProxy) any { return &c.RemoveForeign }),
 		netns,
+		runtime,
 		ours(Option{
 			Name: "protocol", Kind: Int, Default: "110", Since: since01,
 			Range: &Range{5, math.MaxUint8},

@@ -21,7 +21,7 @@ func idle(t *testing.T, more string) string {
 	dir := t.TempDir()
 	source := filepath.Join(dir, "published.yaml")
 	put(t, source, "version: 1\nnamespaces: []\n")
-	return fmt.Sprintf("[ndp_proxy]\nsource = file\nsource_file = %s\nnetns_dir = %s\n[DEFAULT]\n%s", source, dir, more)
+	return fmt.Sprintf("[ndp_proxy]\nsource = file\nsource_file = %s\nnetns_dir = %s\nruntime_dir = %s/run\n[DEFAULT]\n%s", source, dir, dir, more)
 }
 
 func put(t *testing.T, path, text string) {

@@ -57,11 +57,13 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 
-	// Before anything that may take its time: the default action of SIGHUP ends
-	// the program. One that comes before serve listens is kept.
-	hangup := make(chan os.Signal, 1)
+	// Before anything that may take its time: the default action of these signals
+	// ends the program. One that comes before serve listens is kept.
+	hangup, announce := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
+	signal.Notify(announce, syscall.SIGUSR1)
 	defer signal.Stop(hangup)
+	defer signal.Stop(announce)
 
 	cfg, warnings, err := config.Load(args)
 	if err != nil {
@@ -92,7 +94,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	// default action is in force again.
 	context.AfterFunc(ctx, stop)
 	reread := func() { reread(args, cfg, log) }
-	if err := serve(ctx, cfg, log, hangups{hangup, reopen, reread}); err != nil {
+	if err := serve(ctx, cfg, log, requests{look: hangup, reopen: reopen, reread: reread, announce: announce}); err != nil {
 		log.Error("stopped", zap.Error(err))
 		return exitFailed
 	}

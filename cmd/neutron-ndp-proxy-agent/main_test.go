@@ -187,7 +187,7 @@ func TestRestartsLoseNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(ini, fmt.Sprintf("[ndp_proxy]\nsource = file\nsource_file = %s\nnetns_dir = %s\n", source, p.Dir))
+	write(ini, fmt.Sprintf("[ndp_proxy]\nsource = file\nsource_file = %s\nnetns_dir = %s\nruntime_dir = %s/run\n", source, p.Dir, dir))
 	write(source, fmt.Sprintf("version: 1\nnamespaces:\n- name: router\n  devices:\n  - name: %s\n    gateway_addresses: ['%s']\n    internal_subnets: ['%s']\n    published: ['%s']\n",
 		nettest.External, p.GatewayAddr, p.InternalNet, p.InstanceAddr))
 
@@ -223,7 +223,7 @@ func TestRestartsLoseNothing(t *testing.T) {
 	if !strings.Contains(out, " 0% packet loss") {
 		t.Errorf("packets were lost:\n%s", out)
 	}
-	write(ini, fmt.Sprintf("[DEFAULT]\nagent_mode = dvr\n[ndp_proxy]\nsource = file\nsource_file = %s\nnetns_dir = %s\n", source, p.Dir))
+	write(ini, fmt.Sprintf("[DEFAULT]\nagent_mode = dvr\n[ndp_proxy]\nsource = file\nsource_file = %s\nnetns_dir = %s\nruntime_dir = %s/run\n", source, p.Dir, dir))
 	if err := d.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}

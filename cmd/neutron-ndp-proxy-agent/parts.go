@@ -93,24 +93,34 @@ type advertiser interface {
 }
 
 // newAnnouncer returns the engine, or with announce = false one that owes
-// nothing.
-func newAnnouncer(ctx context.Context, cfg *config.Config, kernel *dataplane.Dataplane, log *zap.Logger) advertiser {
+// nothing. settled hears of a namespace where nothing is owed any more on a device.
+func newAnnouncer(ctx context.Context, cfg *config.Config, kernel *dataplane.Dataplane, settled func(ns string), log *zap.Logger) advertiser {
 	if !cfg.NDPProxy.Announce {
 		return silent{}
 	}
+	perSecond := float64(cfg.NDPProxy.AnnounceRate)
+	if perSecond == 0 {
+		perSecond = announcer.Unpaced
+	}
 	return announcer.New(ctx, announcer.Options{
-		Logger: log,
-		Enter:  kernel.Enter,
-		Gone:   func(err error) bool { return dataplane.Classify(err) == dataplane.ClassGone },
-		Router: cfg.NDPProxy.AnnounceRouterFlag,
+		Logger:   log,
+		Enter:    kernel.Enter,
+		Gone:     func(err error) bool { return dataplane.Classify(err) == dataplane.ClassGone },
+		Router:   cfg.NDPProxy.AnnounceRouterFlag,
+		Count:    cfg.NDPProxy.AnnounceCount,
+		Interval: cfg.NDPProxy.AnnounceInterval,
+		Rate:     perSecond,
+		Settled:  func(t announcer.Target) { settled(t.Namespace) },
 	})
 }
 
 // silent announces nothing: the operator said announce = false.
 type silent struct{}
 
-func (silent) Owe(announcer.Target, ...netip.Addr)    {}
-func (silent) Retain(announcer.Target, ...netip.Addr) {}
-func (silent) Drop(announcer.Target)                  {}
-func (silent) Kick(announcer.Target)                  {}
-func (silent) Close()                                 {}
+func (silent) Owe(announcer.Target, ...netip.Addr)     {}
+func (silent) Refresh(announcer.Target, ...netip.Addr) {}
+func (silent) Owing(string) bool                       { return false }
+func (silent) Retain(announcer.Target, ...netip.Addr)  {}
+func (silent) Drop(announcer.Target)                   {}
+func (silent) Kick(announcer.Target)                   {}
+func (silent) Close()                                  {}

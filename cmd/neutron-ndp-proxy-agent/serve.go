@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -40,15 +41,19 @@ func longestRetry(audit time.Duration) time.Duration {
 	return min(30*time.Second, audit/2)
 }
 
-// hangups is what SIGHUP is about besides the loop.
-type hangups struct {
-	signals <-chan os.Signal
-	reopen  func() error // goes on in a log file of the same name
-	reread  func()       // tells whether the configuration has changed
+// requests are what an operator may ask for while the daemon runs.
+type requests struct {
+	// look is SIGHUP: open the log file anew (reopen), tell whether the
+	// configuration has changed (reread), look at everything.
+	look   <-chan os.Signal
+	reopen func() error
+	reread func()
+	// announce is SIGUSR1: announce again what is answered for here.
+	announce <-chan os.Signal
 }
 
 // serve wires the parts together and runs them until the context ends.
-func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, hup hangups) error {
+func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked requests) error {
 	log.Info("starting", zap.String("version", buildinfo.Get().String()), zap.String("host", cfg.Host),
 		zap.String("agent_mode", cfg.AgentMode), zap.String("source", cfg.NDPProxy.Source), zap.Strings("files", cfg.Files))
 	kernel := dataplane.New(dataplane.Options{
@@ -57,8 +62,10 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, hup hangups
 		Protocol: cfg.NDPProxy.Protocol,
 		Table:    cfg.NDPProxy.Table,
 	})
-	// The announcer ends by Close, after the loop: nothing is owed then.
-	sender := newAnnouncer(ctx, cfg, kernel, log)
+	var loop *agent.Agent
+	// The announcer ends by Close, after the loop. What is owed then is for the
+	// next run, which finds it in the runtime directory.
+	sender := newAnnouncer(ctx, cfg, kernel, func(ns string) { loop.Settled(ns) }, log)
 	defer sender.Close()
 
 	uplinks, err := newUplinks(cfg, log)
@@ -69,7 +76,11 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, hup hangups
 	if cfg.NDPProxy.Source == config.SourceFile {
 		scope = filesource.Scope
 	}
-	loop := agent.New(agent.Options{
+	remember := ""
+	if cfg.NDPProxy.Announce {
+		remember = filepath.Join(cfg.NDPProxy.RuntimeDir, "owed")
+	}
+	loop = agent.New(agent.Options{
 		Scope:     scope,
 		Dataplane: kernel,
 		Watcher:   kernel.NewWatcher(dataplane.WatchOptions{}),
@@ -78,6 +89,8 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, hup hangups
 		// The one that hears of the other first resigns at the next
 		// advertisement; keepalived takes its time for the rest.
 		CarrierWait: cfg.VRRPAdvertInterval + time.Second,
+		Refresh:     cfg.NDPProxy.AnnounceRefresh,
+		Debts:       remember,
 		Log:         log,
 		Workers:     cfg.NDPProxy.Workers,
 		Plan:        plan.Options{ProxyDelay: cfg.NDPProxy.ProxyDelay, Exclusive: cfg.NDPProxy.RemoveForeign},
@@ -106,7 +119,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, hup hangups
 	g.Go(func() error { return loop.Run(ctx, f.source) })
 	g.Go(func() error { return tellSystemd(ctx, loop, log) })
 	g.Go(func() error {
-		return obeyHangup(ctx, log, hup, func() { loop.LookAgain(); f.resync() })
+		return obey(ctx, log, asked, func() { loop.LookAgain(); f.resync() }, loop.AnnounceAll)
 	})
 	if err := g.Wait(); stop.Err() == nil || !errors.Is(err, context.Canceled) {
 		return err
@@ -182,15 +195,17 @@ func tellSystemd(ctx context.Context, loop *agent.Agent, log *zap.Logger) error 
 	return nil
 }
 
-// obeyHangup opens the log file anew and looks at everything again on SIGHUP.
-func obeyHangup(ctx context.Context, log *zap.Logger, hup hangups, lookAgain func()) error {
+// obey does what the operator asks for by signals.
+func obey(ctx context.Context, log *zap.Logger, asked requests, lookAgain, announceAll func()) error {
 	var reading sync.Mutex
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-hup.signals:
-			if err := hup.reopen(); err != nil {
+		case <-asked.announce:
+			announceAll()
+		case <-asked.look:
+			if err := asked.reopen(); err != nil {
 				log.Warn("SIGHUP: the log goes on in the old file", zap.Error(err))
 			}
 			// Beside the loop, and not waited for at the end: the files may be
@@ -198,7 +213,7 @@ func obeyHangup(ctx context.Context, log *zap.Logger, hup hangups, lookAgain fun
 			if reading.TryLock() {
 				go func() {
 					defer reading.Unlock()
-					hup.reread()
+					asked.reread()
 				}()
 			}
 			log.Info("SIGHUP: looking at everything again")

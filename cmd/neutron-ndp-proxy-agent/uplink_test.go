@@ -20,7 +20,8 @@ func TestUplinkComesBack(t *testing.T) {
 	p.Veth(host, "tap0", sw, "vm0")
 	dir := t.TempDir()
 	source, ini := filepath.Join(dir, "published.yaml"), filepath.Join(dir, "agent.ini")
-	put(t, ini, fmt.Sprintf("[ndp_proxy]\nsource = file\nsource_file = %s\nnetns_dir = %s\nuplinks = bond*, eth0\n[DEFAULT]\nha_vrrp_advert_int = 0\n", source, p.Dir))
+	put(t, ini, fmt.Sprintf("[ndp_proxy]\nsource = file\nsource_file = %s\nnetns_dir = %s\nruntime_dir = %s/run\n"+
+		"announce_count = 1\nuplinks = bond*, eth0\n[DEFAULT]\nha_vrrp_advert_int = 0\n", source, p.Dir, dir))
 	put(t, source, fmt.Sprintf("version: 1\nnamespaces:\n- name: router\n  devices:\n  - name: %s\n    gateway_addresses: ['%s']\n    internal_subnets: ['%s']\n    published: ['%s']\n",
 		nettest.External, p.GatewayAddr, p.InternalNet, p.InstanceAddr))
 	heard := p.Upstream.Capture("eth0")

@@ -25,6 +25,10 @@ type Interface struct {
 	// Up: administratively up and running (IFF_UP and IFF_RUNNING, that is,
 	// with a carrier).
 	Up bool
+	// CarrierUps counts how often the device got its carrier (since Linux 4.16;
+	// 0 before): a carrier that went and came back between two looks shows here
+	// only.
+	CarrierUps uint32
 	// LinkLocalSince is when the oldest link-local address was made, in
 	// hundredths of a second since the system's start; 0: there is none. Setting
 	// the device down removes them with all proxy entries (addrconf_ifdown and
@@ -163,6 +167,8 @@ func decodeLink(b []byte) (Interface, error) {
 			i.Name = ad.String()
 		case unix.IFLA_ADDRESS:
 			i.MAC = net.HardwareAddr(slices.Clone(ad.Bytes()))
+		case unix.IFLA_CARRIER_UP_COUNT:
+			i.CarrierUps = ad.Uint32()
 		case unix.IFLA_AF_SPEC:
 			ad.Nested(func(families *netlink.AttributeDecoder) error {
 				for families.Next() {

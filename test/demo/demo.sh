@@ -201,6 +201,7 @@ cat >"$work/agent.ini" <<END
 [ndp_proxy]
 source = file
 source_file = $work/published.yaml
+runtime_dir = $work/run
 END
 show cat "$work/agent.ini" "$work/published.yaml"
 setpriv --pdeathsig KILL ip netns exec "$up" tcpdump -l -n -e -v -i up0 \

@@ -77,7 +77,9 @@ func (l *Lab) startDaemon(name, dir string, c DaemonConfig) (*Daemon, error) {
 	args := c.Args
 	if args == nil {
 		ours := filepath.Join(dir, "ndp_proxy_agent.ini")
-		if err := os.WriteFile(ours, []byte("[ndp_proxy]\n"+c.Ours), 0o600); err != nil {
+		// Each host's own: what is owed at a kill is for the next run there.
+		text := "[ndp_proxy]\nruntime_dir = " + filepath.Join(l.Dir, "run", "agent-"+node.Name) + "\n" + c.Ours
+		if err := os.WriteFile(ours, []byte(text), 0o600); err != nil {
 			return nil, err
 		}
 		for _, f := range append(append([]string{node.NeutronConf(), node.L3Conf()}, c.More...), ours) {

@@ -44,12 +44,13 @@ func (h *Host) StartDaemon(options ...DaemonOptions) *Daemon {
 	log := zap.New(core).With(zap.String("host", h.Name))
 	ctx, cancel := context.WithCancel(context.Background())
 	kernel := dataplane.New(dataplane.Options{NetnsDir: h.Lab.Dir, Logger: log})
-	sender := announcer.New(ctx, announcer.Options{Logger: log, Enter: kernel.Enter,
-		Gone: func(err error) bool { return dataplane.Classify(err) == dataplane.ClassGone }})
 	d := &Daemon{Logs: logs, cancel: cancel, done: make(chan error, 1)}
+	sender := announcer.New(ctx, announcer.Options{Logger: log, Enter: kernel.Enter, Count: max(1, h.w.Copies),
+		Gone:    func(err error) bool { return dataplane.Classify(err) == dataplane.ClassGone },
+		Settled: func(t announcer.Target) { d.Settled(t.Namespace) }})
 	d.Agent = agent.New(agent.Options{
 		Scope: source.Scope, Dataplane: kernel, Watcher: kernel.NewWatcher(dataplane.WatchOptions{}),
-		Announcer: sender, Log: log, Workers: 4, Plan: plan.Options{}, Audit: audit,
+		Announcer: sender, Debts: h.debts, Log: log, Workers: 4, Plan: plan.Options{}, Audit: audit,
 		RetryMin: 20 * time.Millisecond, RetryMax: time.Second, Jitter: rand.Float64,
 	})
 	var wantPort func(id string) bool

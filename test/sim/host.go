@@ -18,12 +18,13 @@ type Host struct {
 	n      int
 	l3     *l3agent
 	daemon *Daemon
+	debts  string // what its runs remember of what they owe
 }
 
 // AddHost makes a host; its daemon does not run yet.
 func (w *World) AddHost(name, mode string) *Host {
 	w.t.Helper()
-	h := &Host{Name: name, Mode: mode, Lab: nettest.New(w.t), w: w, n: len(w.Hosts) + 1}
+	h := &Host{Name: name, Mode: mode, Lab: nettest.New(w.t), w: w, n: len(w.Hosts) + 1, debts: w.t.TempDir()}
 	h.l3 = &l3agent{h: h, have: map[string]*space{}}
 	w.cloud.mu.Lock()
 	defer w.cloud.mu.Unlock()

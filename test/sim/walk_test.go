@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"neutron-ndp-proxy-agent/ndsend/announcer"
 	"neutron-ndp-proxy-agent/test/sim"
 )
 
@@ -58,6 +59,7 @@ type walker struct {
 
 func newWalker(t *testing.T, n uint64) *walker {
 	k := &walker{World: sim.New(t), t: t, seed: n, rng: rand.New(rand.NewPCG(n, 1)), counts: map[string]int{}}
+	k.Copies = announcer.DefaultCount
 	for i, mode := range walkModes() {
 		k.AddHost(fmt.Sprintf("host%d", i+1), mode)
 	}

@@ -18,6 +18,10 @@ type World struct {
 	lab   *nettest.Lab
 	cloud *cloud
 
+	// Copies is how many of each announcement the daemons send; 0: one, so that
+	// tests can count them.
+	Copies int
+
 	// fabric holds the bridges: what the networks' switches are.
 	fabric    *nettest.Namespace
 	bridges   map[string]bool
