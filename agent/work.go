@@ -53,7 +53,12 @@ const (
 func (a *Agent) look(ctx context.Context, item reconcile.Item) ending {
 	ns := item.Key
 	a.debts.Begin(ns)
-	defer a.debts.End(ns)
+	defer func() {
+		// Asked to stop in the middle: what was written may not be owed yet.
+		if ctx.Err() == nil {
+			a.debts.End(ns)
+		}
+	}()
 	// One view for the whole look: what is known of the namespace now must not
 	// be mixed with what will be when the kernel was read.
 	view := a.inventory.View(ns)

@@ -168,6 +168,8 @@ type settings struct {
 	send   bool
 	copies int
 	pace   float64
+	// engine advertises instead of either.
+	engine *announcer.Announcer
 	// refresh and debts are the agent's.
 	refresh time.Duration
 	debts   string
@@ -200,8 +202,11 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 			Gone:    func(err error) bool { return dataplane.Classify(err) == dataplane.ClassGone },
 			Settled: func(t announcer.Target) { d.Settled(t.Namespace) },
 		})
-		t.Cleanup(engine.Close)
-		announces = engine
+		s.engine = engine
+	}
+	if s.engine != nil {
+		announces = s.engine
+		t.Cleanup(s.engine.Close)
 	}
 	d.Agent = agent.New(agent.Options{
 		Scope: s.scope, Dataplane: s.kernel, Announcer: announces, Log: log, Plan: s.plan, Carrier: s.carrier, CarrierWait: carrierWait,
@@ -217,6 +222,9 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("the agent ended with %v", err)
+		}
+		if s.engine != nil {
+			s.engine.Close()
 		}
 	})
 	t.Cleanup(d.stop)
