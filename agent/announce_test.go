@@ -168,6 +168,34 @@ func TestCarrierBack(t *testing.T) {
 	}
 }
 
+// The link is down for ten seconds in the middle of an announcement: when it is
+// up again each address is told of once, at once, and also the one that was
+// published meanwhile.
+func TestTenSecondsWithoutALink(t *testing.T) {
+	p := nettest.NewTopology(t)
+	second := p.InstanceAddr.Next()
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{send: true})
+	d.awaitReady(t)
+	c := p.Upstream.Capture("eth0")
+	p.Upstream.IP("link", "set", "eth0", "down")
+	nettest.Eventually(t, 2*time.Second, "silence without a carrier", func() bool {
+		return p.Router.ReadSysctl("net/ipv6/conf/"+nettest.External+"/proxy_ndp") == "0"
+	})
+	before := len(advertised(c, p.InstanceAddr))
+	d.Inventory().Replace(world(p, p.InstanceAddr, second))
+	time.Sleep(10 * time.Second)
+	p.Upstream.IP("link", "set", "eth0", "up")
+	up := time.Now()
+	for _, a := range []netip.Addr{p.InstanceAddr, second} {
+		nettest.Eventually(t, 5*time.Second, "the advertisement", func() bool { return len(advertised(c, a)) > 0 })
+	}
+	t.Logf("told %v after the link came up", time.Since(up))
+	time.Sleep(2 * time.Second)
+	if one, two := len(advertised(c, p.InstanceAddr)), len(advertised(c, second)); one != before+1 || two != 1 {
+		t.Errorf("told %d and %d times, want %d and once", one, two, before+1)
+	}
+}
+
 func TestTheOperatorAsks(t *testing.T) {
 	n := standby(t)
 	second := n.InstanceAddr.Next()
