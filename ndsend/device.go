@@ -5,18 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"time"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"neutron-ndp-proxy-agent/ndsend/internal/rtnl"
 )
-
-// netlinkTimeout bounds one request; the library's handles have none of their own.
-const netlinkTimeout = 5 * time.Second
-
-// dumpAttempts bounds how often an address dump that changed under our hands
-// is repeated. Duplicate address detection alone interrupts some.
-const dumpAttempts = 5
 
 // device is what an advertisement needs to know of an interface.
 type device struct {
@@ -27,46 +20,48 @@ type device struct {
 
 // deviceReader reads devices of the namespace in which it was opened, from any
 // thread.
-type deviceReader struct{ handle *netlink.Handle }
+type deviceReader struct{ conn *rtnl.Conn }
 
 // openDeviceReader opens a netlink socket in the calling thread's namespace.
 func openDeviceReader() (*deviceReader, error) {
-	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	conn, err := rtnl.Open()
 	if err != nil {
-		return nil, fmt.Errorf("open a netlink socket: %w", err)
+		return nil, err
 	}
-	if err := handle.SetSocketTimeout(netlinkTimeout); err != nil {
-		handle.Close()
-		return nil, fmt.Errorf("bound the netlink socket's time: %w", err)
-	}
-	return &deviceReader{handle: handle}, nil
+	return &deviceReader{conn: conn}, nil
 }
 
-func (r *deviceReader) close() { r.handle.Close() }
+func (r *deviceReader) close() { r.conn.Close() }
+
+// link returns the named device. Errors: [ErrNoInterface].
+func (r *deviceReader) link(name string) (rtnl.Link, error) {
+	link, err := r.conn.Link(name)
+	switch {
+	case errors.Is(err, unix.ENODEV):
+		return rtnl.Link{}, ErrNoInterface
+	case err != nil:
+		return rtnl.Link{}, fmt.Errorf("read the interface: %w", err)
+	}
+	return link, nil
+}
 
 // read returns the named device if it can send now: up, running, with an
 // Ethernet address and a source address that duplicate address detection has
 // confirmed: the wanted one, or any link-local one. Errors: [ErrNoInterface],
 // [ErrNotReady], [ErrLinkType].
 func (r *deviceReader) read(name string, wanted netip.Addr) (device, error) {
-	link, err := r.handle.LinkByName(name)
-	var notFound netlink.LinkNotFoundError
+	link, err := r.link(name)
 	switch {
-	case errors.As(err, &notFound), errors.Is(err, unix.ENODEV):
-		return device{}, ErrNoInterface
 	case err != nil:
-		return device{}, fmt.Errorf("read the interface: %w", err)
-	}
-	attrs := link.Attrs()
-	switch {
-	case attrs.RawFlags&unix.IFF_LOOPBACK != 0 || !usableMAC(attrs.HardwareAddr):
+		return device{}, err
+	case link.Flags&unix.IFF_LOOPBACK != 0 || !usableMAC(link.MAC):
 		return device{}, ErrLinkType
-	case attrs.RawFlags&unix.IFF_UP == 0:
+	case link.Flags&unix.IFF_UP == 0:
 		return device{}, errDown
-	case attrs.RawFlags&unix.IFF_RUNNING == 0:
+	case link.Flags&unix.IFF_RUNNING == 0:
 		return device{}, errNoCarrier
 	}
-	addrs, err := r.addresses(link)
+	addrs, err := r.addresses(link.Index)
 	if err != nil {
 		return device{}, err
 	}
@@ -74,38 +69,27 @@ func (r *deviceReader) read(name string, wanted netip.Addr) (device, error) {
 	if err != nil {
 		return device{}, err
 	}
-	return device{index: attrs.Index, mac: attrs.HardwareAddr, source: source}, nil
+	return device{index: link.Index, mac: link.MAC, source: source}, nil
 }
 
-// addresses repeats a dump that the kernel marked as inconsistent.
-func (r *deviceReader) addresses(link netlink.Link) ([]netlink.Addr, error) {
-	var err error
-	for range dumpAttempts {
-		var addrs []netlink.Addr
-		if addrs, err = r.handle.AddrList(link, unix.AF_INET6); err == nil {
-			return addrs, nil
-		}
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
-		}
-		time.Sleep(time.Millisecond)
+func (r *deviceReader) addresses(index int) ([]rtnl.Address, error) {
+	addrs, err := r.conn.Addresses(index)
+	switch {
+	case errors.Is(err, unix.ENODEV): // it went since we read it
+		return nil, ErrNoInterface
+	case err != nil:
+		return nil, fmt.Errorf("read the interface's addresses: %w", err)
 	}
-	return nil, fmt.Errorf("read the interface's addresses: %w", err)
+	return addrs, nil
 }
 
 // chooseSource takes the lowest link-local address that works, so that the same
 // device announces from the same source each time, or the wanted address.
-func chooseSource(addrs []netlink.Addr, wanted netip.Addr) (netip.Addr, error) {
+func chooseSource(addrs []rtnl.Address, wanted netip.Addr) (netip.Addr, error) {
 	var best netip.Addr
 	var tentative, failed bool
 	for _, a := range addrs {
-		if a.IPNet == nil {
-			continue
-		}
-		addr, ok := netip.AddrFromSlice(a.IP)
-		if !ok || addr.Is4() || addr.Is4In6() {
-			continue
-		}
+		addr := a.Addr
 		if wanted.IsValid() && addr != wanted || !wanted.IsValid() && !addr.IsLinkLocalUnicast() {
 			continue
 		}

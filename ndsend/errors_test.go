@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/netip"
 	"testing"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"neutron-ndp-proxy-agent/ndsend/internal/rtnl"
 )
 
 func TestReasonOf(t *testing.T) {
@@ -64,32 +64,31 @@ func TestSummaryNamesTheLast(t *testing.T) {
 }
 
 func TestChooseSource(t *testing.T) {
-	addr := func(text string, flags int) netlink.Addr {
-		return netlink.Addr{IPNet: &net.IPNet{IP: net.ParseIP(text), Mask: net.CIDRMask(64, 128)}, Flags: flags}
+	addr := func(text string, flags uint32) rtnl.Address {
+		return rtnl.Address{Addr: netip.MustParseAddr(text), Flags: flags}
 	}
 	const permanent = unix.IFA_F_PERMANENT
 	for _, c := range []struct {
 		name  string
-		addrs []netlink.Addr
+		addrs []rtnl.Address
 		from  string
 		want  string
 		err   error
 	}{
 		{name: "none", err: errNoLinkLocal},
-		{name: "global only", addrs: []netlink.Addr{addr("2001:db8::1", permanent)}, err: errNoLinkLocal},
-		{name: "IPv4 link-local", addrs: []netlink.Addr{addr("169.254.0.1", permanent)}, err: errNoLinkLocal},
-		{name: "one", addrs: []netlink.Addr{addr("2001:db8::1", permanent), addr("fe80::2", permanent)}, want: "fe80::2"},
-		{name: "lowest", addrs: []netlink.Addr{addr("fe80::9", permanent), addr("fe80::2", permanent), addr("fe80::3", permanent)}, want: "fe80::2"},
-		{name: "tentative", addrs: []netlink.Addr{addr("fe80::2", permanent|unix.IFA_F_TENTATIVE)}, err: ErrTentative},
-		{name: "optimistic", addrs: []netlink.Addr{addr("fe80::2", unix.IFA_F_TENTATIVE|unix.IFA_F_OPTIMISTIC)}, err: ErrTentative},
-		{name: "lowest is tentative", addrs: []netlink.Addr{addr("fe80::2", unix.IFA_F_TENTATIVE), addr("fe80::3", permanent)}, want: "fe80::3"},
-		{name: "failed", addrs: []netlink.Addr{addr("fe80::2", unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED)}, err: errDADFailed},
-		{name: "failed and tentative", addrs: []netlink.Addr{addr("fe80::3", unix.IFA_F_TENTATIVE), addr("fe80::2", unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED)}, err: ErrTentative},
-		{name: "wanted", from: "2001:db8::1", addrs: []netlink.Addr{addr("fe80::2", permanent), addr("2001:db8::1", permanent)}, want: "2001:db8::1"},
-		{name: "wanted link-local", from: "fe80::9", addrs: []netlink.Addr{addr("fe80::2", permanent), addr("fe80::9", permanent)}, want: "fe80::9"},
-		{name: "wanted is tentative", from: "2001:db8::1", addrs: []netlink.Addr{addr("fe80::2", permanent), addr("2001:db8::1", unix.IFA_F_TENTATIVE)}, err: ErrTentative},
-		{name: "wanted is not there", from: "2001:db8::1", addrs: []netlink.Addr{addr("fe80::2", permanent)}, err: errNoSource},
-		{name: "no prefix", addrs: []netlink.Addr{{}}, err: errNoLinkLocal},
+		{name: "global only", addrs: []rtnl.Address{addr("2001:db8::1", permanent)}, err: errNoLinkLocal},
+		{name: "one", addrs: []rtnl.Address{addr("2001:db8::1", permanent), addr("fe80::2", permanent)}, want: "fe80::2"},
+		{name: "lowest", addrs: []rtnl.Address{addr("fe80::9", permanent), addr("fe80::2", permanent), addr("fe80::3", permanent)}, want: "fe80::2"},
+		{name: "tentative", addrs: []rtnl.Address{addr("fe80::2", permanent|unix.IFA_F_TENTATIVE)}, err: ErrTentative},
+		{name: "optimistic", addrs: []rtnl.Address{addr("fe80::2", unix.IFA_F_TENTATIVE|unix.IFA_F_OPTIMISTIC)}, err: ErrTentative},
+		{name: "lowest is tentative", addrs: []rtnl.Address{addr("fe80::2", unix.IFA_F_TENTATIVE), addr("fe80::3", permanent)}, want: "fe80::3"},
+		{name: "failed", addrs: []rtnl.Address{addr("fe80::2", unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED)}, err: errDADFailed},
+		{name: "failed and tentative", addrs: []rtnl.Address{addr("fe80::3", unix.IFA_F_TENTATIVE), addr("fe80::2", unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED)}, err: ErrTentative},
+		{name: "wanted", from: "2001:db8::1", addrs: []rtnl.Address{addr("fe80::2", permanent), addr("2001:db8::1", permanent)}, want: "2001:db8::1"},
+		{name: "wanted link-local", from: "fe80::9", addrs: []rtnl.Address{addr("fe80::2", permanent), addr("fe80::9", permanent)}, want: "fe80::9"},
+		{name: "wanted is tentative", from: "2001:db8::1", addrs: []rtnl.Address{addr("fe80::2", permanent), addr("2001:db8::1", unix.IFA_F_TENTATIVE)}, err: ErrTentative},
+		{name: "wanted is not there", from: "2001:db8::1", addrs: []rtnl.Address{addr("fe80::2", permanent)}, err: errNoSource},
+		{name: "no prefix", addrs: []rtnl.Address{{}}, err: errNoLinkLocal},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var wanted netip.Addr

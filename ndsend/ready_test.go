@@ -160,11 +160,11 @@ func TestNoCarrierIsSilent(t *testing.T) {
 // state.
 func unchecked(t *testing.T, s *Sender, n *nstest.Namespace) (device, []byte) {
 	t.Helper()
-	link, err := s.devices.handle.LinkByName("qg-1")
+	link, err := s.devices.link("qg-1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	from := device{index: link.Attrs().Index, mac: link.Attrs().HardwareAddr, source: n.LinkLocals("qg-1")[0].Local}
+	from := device{index: link.Index, mac: link.MAC, source: n.LinkLocals("qg-1")[0].Local}
 	message, err := Advertisement(testTarget, from.mac, Flags{})
 	if err != nil {
 		t.Fatal(err)
