@@ -50,6 +50,11 @@ func (s *socket) setUp() error {
 	if err := unix.SetsockoptInt(s.fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, 0); err != nil {
 		return fmt.Errorf("IPV6_MULTICAST_LOOP: %w", err)
 	}
+	// As the kernel's own advertisements are. The label it would make up
+	// otherwise balances flows, and differs with each boot.
+	if err := unix.SetsockoptInt(s.fd, unix.IPPROTO_IPV6, unix.IPV6_AUTOFLOWLABEL, 0); err != nil {
+		return fmt.Errorf("IPV6_AUTOFLOWLABEL: %w", err)
+	}
 	return nil
 }
 

@@ -51,7 +51,7 @@ func TestOnTheWire(t *testing.T) {
 	}
 	decode := tcpdump(t, frame)
 	for _, phrase := range []string{
-		" hlim 255, next-header ICMPv6 (58) payload length: 32)",
+		"IP6 (hlim 255, next-header ICMPv6 (58) payload length: 32)",
 		"[icmp6 sum ok] ICMP6, neighbor advertisement, length 32, tgt is 2001:db8:0:1::5, Flags [override]",
 		"destination link-address option (2), length 8 (1): " + mac.String(),
 	} {
