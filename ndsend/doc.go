@@ -13,8 +13,10 @@
 // [Advertisement] is the message alone. [Sender] is a socket in one namespace
 // for one burst: it reads index, link-layer address and link-local address
 // anew at each Send, and it refuses to send where an advertisement would be
-// lost, which the kernel does not always say. [Burst] is open, send and close in one. The engine
-// that keeps an announcement owed until it could leave is in package announcer.
+// lost, which the kernel does not always say. [Burst] is open, send and close in one. [Preview]
+// shows what would leave, and [Verify] tells whether the kernel would answer for
+// an address. The engine that keeps an announcement owed until it could leave is
+// in package announcer.
 //
 // The package knows neither Neutron nor neighbour proxies, and it imports
 // little, because the command ndsend is made of it.
