@@ -62,8 +62,9 @@ func (b *batch) send(fd int, messages []byte, size int) (taken int, err error) {
 	for taken < total {
 		// The kernel tells of a failure only when it concerns the first
 		// message of a call, so each failure costs one call more.
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), // #nosec G103 -- likewise
-			uintptr(unsafe.Pointer(&b.headers[taken])), uintptr(total-taken), 0, 0, 0)
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd),
+			uintptr(unsafe.Pointer(&b.headers[taken])), // #nosec G103 -- likewise
+			uintptr(total-taken), 0, 0, 0)
 		switch {
 		case errors.Is(errno, unix.EINTR):
 		case errno != 0:
