@@ -1,14 +1,18 @@
-// Command ndsend announces an IPv6 address on a link with one unsolicited
-// Neighbor Advertisement. Arguments and exit codes are those of vzctl's program
-// of that name, so that scripts and Neutron's L3 agent can call this one.
+// Command ndsend announces IPv6 addresses on a link with unsolicited Neighbor
+// Advertisements. With two arguments it is vzctl's program of that name, exit
+// codes included, so that scripts and Neutron's L3 agent can call this one.
 // docs/man/ndsend.8 is its manual.
 package main
 
 import (
 	"context"
 	"os"
+
+	"neutron-ndp-proxy-agent/ndsend"
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr, send))
+	os.Exit(run(context.Background(), os.Args[1:],
+		streams{os.Stdin, os.Stdout, os.Stderr},
+		system{enterNamespace, ndsend.Burst, ndsend.Preview, ndsend.Verify}))
 }

@@ -2,84 +2,136 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"time"
 
 	"neutron-ndp-proxy-agent/cmd/internal/buildinfo"
 	"neutron-ndp-proxy-agent/ndsend"
 )
 
-// Exit codes.
+// Exit codes. All but exitNotAnswered are vzctl's.
 const (
-	exitSent       = 0
-	exitUsage      = 1
-	exitSystem     = 2
-	exitBadAddress = 255
-)
-
-// The kernel's own default for duplicate address detection takes up to a second
-// of random delay and a second of waiting (RFC 4862 section 5.4.2). Whoever
-// calls us right after the device came up would lose the announcement.
-const (
-	settleTime = 2500 * time.Millisecond
-	settlePoll = 50 * time.Millisecond
+	exitDone        = 0
+	exitUsage       = 1
+	exitSystem      = 2
+	exitNotAnswered = 3
+	exitBadAddress  = 255
 )
 
 const usage = `Usage: ndsend <address> <interface>
-Announce the IPv6 <address> on the link of <interface> with one unsolicited
-Neighbor Advertisement.
-       ndsend --help | --version
+       ndsend [options] <address>... <interface>
+Announce each IPv6 <address> on the link of <interface> with an unsolicited
+Neighbor Advertisement. An <address> that is - stands for standard input: one
+or more a line, and comments after #.
+
+  -n, --netns NAME      in this network namespace (as ip netns, or a path)
+  -c, --count N         copies of each (1)
+  -i, --interval TIME   between copies: seconds, or with a unit: 500ms (1)
+  -r, --rate N          a second, after a burst of 100; 0 is no limit (500)
+  -s, --source ADDRESS  leave from this address of the interface (link-local)
+  -f, --flags LIST      override, router, override,router or none (override)
+      --dry-run         send nothing; show what would leave
+      --verify          send nothing; tell whether the kernel would answer for
+                        each address, and what is missing
+      --json            one JSON object a line for each address
+  -h, --help            this help
+      --version         version, commit and date of the build
+
+Exit status: 0 done; 1 usage; 2 refused by the system; 3 with --verify, not
+answered; 255 not an address that can be announced. Manual: ndsend(8).
 `
 
-// sender announces target on the device; send is the one.
-type sender func(ctx context.Context, target netip.Addr, device string) error
+// streams are standard input, output and error.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
 
-// run is the whole command. It prints nothing when the advertisement was sent.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer, send sender) int {
-	// With two arguments nothing is an option: neither can begin with a dash
-	// and be of use, and vzctl's program knows no options.
-	if len(args) == 1 {
-		switch args[0] {
-		case "-h", "--help":
-			return finish(stdout, usage, exitSent)
-		case "--version":
-			return finish(stdout, fmt.Sprintf("ndsend %s\n", buildinfo.Get()), exitSent)
-		}
+// system is what the command asks of its surroundings.
+type system struct {
+	// enter takes all that follows into a network namespace.
+	enter   func(name string) error
+	burst   func(context.Context, ndsend.Config, []netip.Addr) ([]netip.Addr, error)
+	preview func(ndsend.Config, []netip.Addr) ([]ndsend.Outgoing, error)
+	verify  func(ndsend.Config, []netip.Addr) ([]ndsend.Verification, error)
+}
+
+// run is the whole command. It prints nothing when all was announced.
+func run(ctx context.Context, args []string, std streams, sys system) int {
+	opts, err := parse(args)
+	p := &printer{streams: std}
+	switch {
+	case err != nil:
+		p.complain(fmt.Errorf("%w (ndsend --help)", err))
+		return exitUsage
+	case opts.show == showUsage:
+		p.print(usage)
+		return p.code(exitUsage)
+	case opts.show == showHelp:
+		p.print(usage)
+		return p.code(exitDone)
+	case opts.show == showVersion:
+		p.print(fmt.Sprintf("ndsend %s\n", buildinfo.Get()))
+		return p.code(exitDone)
 	}
-	if len(args) != 2 {
-		return finish(stdout, usage, exitUsage)
-	}
-	target, err := ndsend.ParseTarget(args[0])
+	items, err := collect(opts.addresses, std.in)
 	if err != nil {
-		return finish(stderr, fmt.Sprintf("ndsend: %v\n", err), exitBadAddress)
-	}
-	if err := send(ctx, target, args[1]); err != nil {
-		return finish(stderr, fmt.Sprintf("ndsend: %v\n", err), exitSystem)
-	}
-	return exitSent
-}
-
-// send waits for what passes by itself and in no time: duplicate address
-// detection and a full queue.
-func send(ctx context.Context, target netip.Addr, device string) error {
-	deadline := time.Now().Add(settleTime)
-	for {
-		_, err := ndsend.Burst(ctx, ndsend.Config{Interface: device}, []netip.Addr{target})
-		passes := errors.Is(err, ndsend.ErrTentative) || errors.Is(err, ndsend.ErrCongested)
-		if !passes || time.Now().After(deadline) {
-			return err
-		}
-		time.Sleep(settlePoll)
-	}
-}
-
-// finish ends the command with a text; one that nobody can get is a system error.
-func finish(w io.Writer, text string, code int) int {
-	if _, err := io.WriteString(w, text); err != nil {
+		p.complain(err)
 		return exitSystem
 	}
-	return code
+	for _, i := range items {
+		if i.err != nil {
+			p.complain(i.err)
+		}
+	}
+	if len(items) == 0 {
+		p.complain(errNoAddress)
+		return exitBadAddress
+	}
+	job := job{ctx: ctx, system: sys, printer: p, options: opts, items: items}
+	if opts.netns != "" {
+		job.denied = sys.enter(opts.netns)
+	}
+	return p.code(job.do())
+}
+
+// job is what the command was asked to do for the addresses.
+type job struct {
+	ctx context.Context
+	system
+	*printer
+	options
+	items  []item
+	denied error // by the namespace: nothing can be done for any address
+}
+
+func (j *job) config() ndsend.Config {
+	return ndsend.Config{Interface: j.device, Flags: j.flags, Source: j.source}
+}
+
+func (j *job) do() int {
+	switch {
+	case j.verifies:
+		return j.verifyAll()
+	case j.dryRun:
+		return j.previewAll()
+	default:
+		return j.announceAll()
+	}
+}
+
+// result is the exit code of a job: what the system refused weighs more than
+// what was no address, and both more than an answer that would not come.
+func (j *job) result(refused, notAnswered bool) int {
+	switch {
+	case refused:
+		return exitSystem
+	case len(targets(j.items)) < len(j.items):
+		return exitBadAddress
+	case notAnswered:
+		return exitNotAnswered
+	default:
+		return exitDone
+	}
 }

@@ -20,16 +20,25 @@ type outcome struct {
 	Sent           string
 }
 
-// call runs the command with a sender that fails with err.
+// call runs the command with a system that fails with err.
 func call(args []string, err error) outcome {
 	var o outcome
+	fake := system{burst: func(_ context.Context, config ndsend.Config, targets []netip.Addr) ([]netip.Addr, error) {
+		o.Sent = targets[0].String() + " " + config.Interface
+		if err != nil {
+			return nil, err
+		}
+		return targets, nil
+	}}
+	return o.run(args, "", fake)
+}
+
+// run completes an outcome.
+func (o *outcome) run(args []string, stdin string, fake system) outcome {
 	var stdout, stderr bytes.Buffer
-	o.Code = run(context.Background(), args, &stdout, &stderr, func(_ context.Context, target netip.Addr, device string) error {
-		o.Sent = target.String() + " " + device
-		return err
-	})
+	o.Code = run(context.Background(), args, streams{strings.NewReader(stdin), &stdout, &stderr}, fake)
 	o.Stdout, o.Stderr = stdout.String(), stderr.String()
-	return o
+	return *o
 }
 
 func TestArguments(t *testing.T) {
@@ -43,8 +52,7 @@ func TestArguments(t *testing.T) {
 		{"trouble", []string{"2001:db8::5", "qg-1"}, errors.New("trouble"), outcome{Code: 2, Stderr: "ndsend: trouble\n", Sent: "2001:db8::5 qg-1"}},
 		{"none", nil, nil, outcome{Code: 1, Stdout: usage}},
 		{"one", []string{"2001:db8::5"}, nil, outcome{Code: 1, Stdout: usage}},
-		{"three", []string{"2001:db8::5", "qg-1", "x"}, nil, outcome{Code: 1, Stdout: usage}},
-		{"unknown option", []string{"--verbose"}, nil, outcome{Code: 1, Stdout: usage}},
+		{"unknown option", []string{"--verbose"}, nil, outcome{Code: 1, Stderr: "ndsend: unknown flag: --verbose (ndsend --help)\n"}},
 		{"help", []string{"--help"}, nil, outcome{Stdout: usage}},
 		{"h", []string{"-h"}, nil, outcome{Stdout: usage}},
 		{"IPv4", []string{"192.0.2.1", "qg-1"}, nil, outcome{Code: 255, Stderr: "ndsend: \"192.0.2.1\": not an IPv6 unicast address: it is an IPv4 address\n"}},
@@ -75,8 +83,10 @@ func TestClosedOutput(t *testing.T) {
 	if err := reader.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if code := run(context.Background(), []string{"--help"}, writer, io.Discard, send); code != exitSystem {
-		t.Errorf("exit code %d, want %d", code, exitSystem)
+	var stderr bytes.Buffer
+	code := run(context.Background(), []string{"--help"}, streams{nil, writer, &stderr}, system{})
+	if want := "ndsend: standard output: io: read/write on closed pipe\n"; code != exitSystem || stderr.String() != want {
+		t.Errorf("exit code %d, %q, want %d, %q", code, &stderr, exitSystem, want)
 	}
 }
 
@@ -90,21 +100,66 @@ func FuzzArguments(f *testing.F) {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, address, device string) {
+		if address == stdinMark {
+			return
+		}
 		got := call([]string{address, device}, nil)
 		switch got.Code {
-		case exitSent:
+		case exitDone:
 			text, _, _ := strings.Cut(got.Sent, " ")
 			if _, err := ndsend.ParseTarget(text); err != nil || got.Stdout+got.Stderr != "" {
 				t.Errorf("outcome %+v, %v", got, err)
 			}
 		case exitBadAddress:
-			line, newline := strings.CutSuffix(got.Stderr, "\n")
-			control := strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f })
-			if got.Sent != "" || got.Stdout != "" || !strings.HasPrefix(line, "ndsend: ") || !newline || control {
+			if got.Sent != "" || got.Stdout != "" || !plainLines(got.Stderr, 1) {
 				t.Errorf("outcome %+v", got)
 			}
 		default:
 			t.Errorf("outcome %+v", got)
+		}
+	})
+}
+
+// plainLines tells whether text is so many lines of ours that print as they are.
+func plainLines(text string, n int) bool {
+	for line := range strings.Lines(text) {
+		body, newline := strings.CutSuffix(line, "\n")
+		if !newline || !strings.HasPrefix(body, "ndsend: ") || strings.ContainsFunc(body, unprintable) {
+			return false
+		}
+	}
+	return strings.Count(text, "\n") == n
+}
+
+// Whatever the command line and standard input are: the exit code is one of the
+// manual's, and nothing raw reaches the terminal.
+func FuzzCommand(f *testing.F) {
+	f.Add("--json\x00-\x00qg-1", "2001:db8::5 # x\n\x1b[2J\n")
+	f.Add("--dry-run\x00--flags\x00o,r\x002001:db8::5\x00\x9b\x7f", "")
+	f.Add("--netns\x00\x1b]0;x\a\x00-\x00qg-1", "::1\n\xff\n")
+	f.Fuzz(func(t *testing.T, line, stdin string) {
+		refuse := errors.New("refused \x1b[1m\u009b\u202e")
+		var o outcome
+		got := o.run(strings.Split(line, "\x00"), stdin, system{
+			enter: func(string) error { return nil },
+			burst: func(context.Context, ndsend.Config, []netip.Addr) ([]netip.Addr, error) { return nil, refuse },
+			preview: func(_ ndsend.Config, targets []netip.Addr) ([]ndsend.Outgoing, error) {
+				return make([]ndsend.Outgoing, len(targets)), nil
+			},
+			verify: func(_ ndsend.Config, targets []netip.Addr) ([]ndsend.Verification, error) {
+				return make([]ndsend.Verification, len(targets)), nil
+			},
+		})
+		switch got.Code {
+		case exitDone, exitUsage, exitSystem, exitNotAnswered, exitBadAddress:
+		default:
+			t.Errorf("exit code %d", got.Code)
+		}
+		if !plainLines(got.Stderr, strings.Count(got.Stderr, "\n")) {
+			t.Errorf("standard error %q", got.Stderr)
+		}
+		if raw := func(r rune) bool { return r != '\n' && unprintable(r) }; strings.ContainsFunc(got.Stdout, raw) {
+			t.Errorf("standard output %q", got.Stdout)
 		}
 	})
 }
