@@ -43,10 +43,14 @@ DOCDIR      = $(PREFIX)/share/doc/$(MODULE)
 UNITDIR     = $(PREFIX)/lib/systemd/system
 SYSUSERSDIR = $(PREFIX)/lib/sysusers.d
 TMPFILESDIR = $(PREFIX)/lib/tmpfiles.d
+# Where the shells look for what packages bring.
+BASHDIR     = $(PREFIX)/share/bash-completion/completions
+ZSHDIR      = $(PREFIX)/share/zsh/vendor-completions
+FISHDIR     = $(PREFIX)/share/fish/vendor_completions.d
 
 ROOT := $(filter 0,$(shell id -u))
 HASH := \#
-SHELL_SCRIPTS = $(shell grep -rlE '^$(HASH)!/bin/(ba)?sh' .ci systemd test)
+SHELL_SCRIPTS = $(shell grep -rlE '^$(HASH)!/bin/(ba)?sh' .ci systemd test) $(wildcard configs/completion/*.bash)
 
 # lane NAME,COMMAND: a heading before and the time after, so that a log of
 # everything still reads.
@@ -140,13 +144,16 @@ cover: need-go ## Coverage of the quick lane: coverage.out and coverage.html (ro
 
 .PHONY: install
 install: build ## Install below $(DESTDIR)$(PREFIX), keeping an existing ndp_proxy_agent.ini
-	mkdir -p $(addprefix $(DESTDIR),$(BINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(MANDIR)/man8 $(DOCDIR)/docs/decisions $(SYSCONFDIR)/neutron)
+	mkdir -p $(addprefix $(DESTDIR),$(BINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(MANDIR)/man8 $(BASHDIR) $(ZSHDIR) $(FISHDIR) $(DOCDIR)/docs/decisions $(SYSCONFDIR)/neutron)
 	install -m 0755 $(BINARIES:%=bin/%) $(DESTDIR)$(BINDIR)/
 	sed 's|^\(ExecStart=\)/usr/bin/|\1$(BINDIR)/|' systemd/$(MODULE).service >$(DESTDIR)$(UNITDIR)/$(MODULE).service
 	chmod 0644 $(DESTDIR)$(UNITDIR)/$(MODULE).service
 	install -m 0644 systemd/$(MODULE).sysusers $(DESTDIR)$(SYSUSERSDIR)/$(MODULE).conf
 	install -m 0644 systemd/$(MODULE).tmpfiles $(DESTDIR)$(TMPFILESDIR)/$(MODULE).conf
 	install -m 0644 docs/man/*.8 $(DESTDIR)$(MANDIR)/man8/
+	install -m 0644 configs/completion/ndsend.bash $(DESTDIR)$(BASHDIR)/ndsend
+	install -m 0644 configs/completion/_ndsend $(DESTDIR)$(ZSHDIR)/
+	install -m 0644 configs/completion/ndsend.fish $(DESTDIR)$(FISHDIR)/
 	install -m 0644 LICENSE README.md CONTRIBUTING.md configs/ndp_proxy_agent.ini $(DESTDIR)$(DOCDIR)/
 	install -m 0644 docs/*.md $(DESTDIR)$(DOCDIR)/docs/
 	install -m 0644 docs/decisions/*.md $(DESTDIR)$(DOCDIR)/docs/decisions/
