@@ -58,6 +58,28 @@ func (f Frame) TargetMAC() (net.HardwareAddr, error) {
 	return net.HardwareAddr(option[2:]), nil
 }
 
+// Sender is who sent an advertisement, in each place that tells.
+type Sender struct {
+	Ethernet, Announced string // link-layer addresses of the header and of the option
+	From                netip.Addr
+}
+
+// Sender is the frame's.
+func (f Frame) Sender() Sender {
+	s := Sender{Ethernet: f.Source().String(), From: f.From()}
+	if mac, err := f.TargetMAC(); err == nil {
+		s.Announced = mac.String()
+	}
+	return s
+}
+
+// Sender is what advertisements of the device show.
+func (n *Namespace) Sender(device string) Sender {
+	n.t.Helper()
+	mac := n.MAC(device).String()
+	return Sender{Ethernet: mac, Announced: mac, From: n.AwaitLinkLocal(device)}
+}
+
 // ChecksumValid sums pseudo-header and message (RFC 8200 section 8.1).
 func (f Frame) ChecksumValid() bool {
 	sum := uint32(len(f.ICMP())) + unix.IPPROTO_ICMPV6

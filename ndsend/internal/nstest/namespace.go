@@ -170,24 +170,14 @@ func (n *Namespace) MAC(device string) net.HardwareAddr {
 	return mac
 }
 
-// Neighbour is an entry of the kernel's neighbour cache.
-type Neighbour struct {
-	MAC    string   `json:"lladdr"`
-	State  []string `json:"state"`
-	Router *string  `json:"router"` // present (as null or text) if set
-	Raw    string   `json:"-"`
-}
-
-// Neighbour returns the cache's entry for addr.
-func (n *Namespace) Neighbour(device string, addr netip.Addr) Neighbour {
+// Index is the device's in this namespace.
+func (n *Namespace) Index(device string) int {
 	n.t.Helper()
-	var entries []Neighbour
-	n.json(&entries, "-6", "neigh", "show", addr.String(), "dev", device)
-	if len(entries) != 1 {
-		n.t.Fatalf("%d neighbour entries for %s on %s, want 1", len(entries), addr, device)
+	var links []struct {
+		Index int `json:"ifindex"`
 	}
-	entries[0].Raw = strings.TrimSpace(n.IP("-6", "neigh", "show", addr.String(), "dev", device))
-	return entries[0]
+	n.json(&links, "link", "show", "dev", device)
+	return links[0].Index
 }
 
 func (n *Namespace) json(into any, args ...string) {
