@@ -65,7 +65,7 @@ endef
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } \
 	    /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	    /^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	    /^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\nGo: %s\n' '$(or $(GO),none that accepts go.mod (on Debian make fetches one when run as root))'
 
 .PHONY: build
@@ -120,6 +120,11 @@ e2e-dvr: build need-root ## Distributed routers on two hosts with Open vSwitch
 .PHONY: bench
 bench: need-go ## Benchmarks of all packages (root for those in namespaces; minutes)
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+.PHONY: announcements
+announcements: need-go need-root ## Measure anew what docs/announcements.md says of neighbour caches (root; seconds)
+	@test/lab/install net
+	$(GO) test -count=1 -run '^TestNeighbourCacheTable$$' ./ndsend/ -update
 
 .PHONY: lint
 lint: need-go ## gofmt, golangci-lint and its room rules, shellcheck (network the first time; 2 min, then 15 s)

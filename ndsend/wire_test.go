@@ -68,17 +68,7 @@ func tcpdump(t *testing.T, frame []byte) string {
 		t.Log("no tcpdump here: its opinion is not asked for")
 		t.SkipNow()
 	}
-	// The classic pcap format: magic, version 2.4, zone, accuracy, length,
-	// Ethernet; then seconds, microseconds, and the length twice.
-	length := uint32(len(frame))
-	file := []byte{0xa1, 0xb2, 0xc3, 0xd4, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}
-	file = binary.BigEndian.AppendUint32(file, length)
-	file = binary.BigEndian.AppendUint32(file, length)
-	path := filepath.Join(t.TempDir(), "frame.pcap")
-	if err := os.WriteFile(path, append(file, frame...), 0o644); err != nil { // #nosec G306 -- tcpdump may drop root
-		t.Fatal(err)
-	}
-	input, err := os.Open(path)
+	input, err := os.Open(pcap(t, frame))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,41 +82,20 @@ func tcpdump(t *testing.T, frame []byte) string {
 	return string(out)
 }
 
-// The neighbour of the upstream router, a real Linux cache, follows one
-// advertisement from every state in which it could keep to the old place. The
-// same message without Override is the control: it leaves the old address.
-func TestNeighbourCacheFollows(t *testing.T) {
-	ours, upstream := nstest.New(t), nstest.New(t)
-	nstest.Link(t, ours, "qg-1", upstream, "up0")
-	capture := upstream.Capture("up0")
-	const oldMAC = "02:00:00:00:00:aa"
-	mac := ours.MAC("qg-1").String()
-	for _, state := range []string{"reachable", "stale", "delay", "probe"} {
-		t.Run(state, func(t *testing.T) {
-			set := func() {
-				upstream.IP("neigh", "replace", testTarget.String(), "lladdr", oldMAC, "dev", "up0", "nud", state)
-			}
-			set()
-			config := Config{Interface: "qg-1", Enter: ours.Enter, Flags: Flags{NoOverride: true}}
-			if _, err := Burst(t.Context(), config, []netip.Addr{testTarget}); err != nil {
-				t.Fatal(err)
-			}
-			capture.Want(testTarget)
-			if got := upstream.Neighbour("up0", testTarget); got.MAC != oldMAC {
-				t.Fatalf("without Override: %s, want %s: the test shows nothing", got.Raw, oldMAC)
-			}
-			set()
-			send(t, ours, "qg-1", testTarget)
-			capture.Want(testTarget)
-			got := upstream.Neighbour("up0", testTarget)
-			if got.MAC != mac || got.State[0] != "STALE" {
-				t.Errorf("neighbour is %q, want %s STALE", got.Raw, mac)
-			}
-			if strings.Contains(got.Raw, "router") {
-				t.Errorf("neighbour is %q: the instance became a router", got.Raw)
-			}
-		})
+// pcap is a file of that classic format with one frame.
+func pcap(t *testing.T, frame []byte) (path string) {
+	t.Helper()
+	// Magic, version 2.4, zone, accuracy, length, Ethernet; then seconds,
+	// microseconds, and the length twice.
+	length := uint32(len(frame))
+	file := []byte{0xa1, 0xb2, 0xc3, 0xd4, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}
+	file = binary.BigEndian.AppendUint32(file, length)
+	file = binary.BigEndian.AppendUint32(file, length)
+	path = filepath.Join(t.TempDir(), "frame.pcap")
+	if err := os.WriteFile(path, append(file, frame...), 0o644); err != nil { // #nosec G306 -- tcpdump may drop root
+		t.Fatal(err)
 	}
+	return path
 }
 
 // The burst reads the link-layer address anew, also through an open Sender.
