@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +22,10 @@ import (
 
 // twins are two namespaces with a device of the same name and another index,
 // each with its own peer.
-type twins struct{ ours, upstream [2]*nstest.Namespace }
+type twins struct {
+	ours, upstream [2]*nstest.Namespace
+	device         string
+}
 
 func newTwins(t *testing.T) twins {
 	t.Helper()
@@ -29,12 +33,18 @@ func newTwins(t *testing.T) twins {
 	for i := range w.ours {
 		w.ours[i], w.upstream[i] = nstest.New(t), nstest.New(t)
 	}
+	// Another name in each test and run: what a library remembers of a name
+	// outlasts both.
+	w.device = "qg-" + w.ours[0].Name[strings.LastIndexByte(w.ours[0].Name, '-')+1:]
 	// Some more devices first, so that the second one's index differs.
 	for i := range 3 {
 		w.ours[1].IP("link", "add", fmt.Sprintf("more%d", i), "type", "veth", "peer", "name", fmt.Sprintf("less%d", i))
 	}
 	for i := range w.ours {
-		nstest.Link(t, w.ours[i], "qg-same", w.upstream[i], "up0")
+		nstest.Link(t, w.ours[i], w.device, w.upstream[i], "up0")
+	}
+	if a, b := w.ours[0].Index(w.device), w.ours[1].Index(w.device); a == b {
+		t.Fatalf("both devices have the index %d: the test would show nothing", a)
 	}
 	return w
 }
@@ -58,7 +68,7 @@ func TestSameNameInTwoNamespaces(t *testing.T) {
 				for i := range size {
 					targets = append(targets, address(n, burst, i))
 				}
-				config := Config{Interface: "qg-same", Enter: w.ours[n].Enter}
+				config := Config{Interface: w.device, Enter: w.ours[n].Enter}
 				if sent, err := Burst(t.Context(), config, targets); err != nil || len(sent) != size {
 					t.Errorf("namespace %d: sent %d of %d, %v", n, len(sent), size, err)
 				}
@@ -73,14 +83,14 @@ func TestSameNameInTwoNamespaces(t *testing.T) {
 				missing[address(n, burst, i)] = true
 			}
 		}
-		mac := w.ours[n].MAC("qg-same").String()
+		want := w.ours[n].Sender(w.device)
 		for len(missing) > 0 {
 			frame := captures[n].Next(5 * time.Second)
 			if frame == nil {
 				t.Fatalf("namespace %d: %d advertisements did not arrive", n, len(missing))
 			}
-			if !missing[frame.Target()] || frame.Source().String() != mac {
-				t.Fatalf("namespace %d: %s from %s arrived, not expected here", n, frame.Target(), frame.Source())
+			if got := frame.Sender(); !missing[frame.Target()] || got != want {
+				t.Fatalf("namespace %d: %s from %+v arrived, want what is missing here, from %+v", n, frame.Target(), got, want)
 			}
 			delete(missing, frame.Target())
 		}
@@ -93,12 +103,13 @@ func TestSameNameInTwoNamespaces(t *testing.T) {
 // upgrade, the reason given in socket.go is out of date.
 func TestLibraryConfusesNamespaces(t *testing.T) {
 	w := newTwins(t)
-	libraryWay := func(n *nstest.Namespace, target netip.Addr) error {
+	libraryWay := func(n *nstest.Namespace, rename func(*net.Interface), target netip.Addr) error {
 		return n.Enter(func() error {
-			ifi, err := net.InterfaceByName("qg-same")
+			ifi, err := net.InterfaceByName(w.device)
 			if err != nil {
 				return err
 			}
+			rename(ifi)
 			conn, _, err := ndp.Listen(ifi, ndp.LinkLocal)
 			if err != nil {
 				return err
@@ -110,17 +121,26 @@ func TestLibraryConfusesNamespaces(t *testing.T) {
 			return errors.Join(conn.WriteTo(message, nil, AllNodes()), conn.Close())
 		})
 	}
+	byName := func(*net.Interface) {}
+	// What is a number and no device's name is taken for the index.
+	byIndex := func(ifi *net.Interface) { ifi.Name = strconv.Itoa(ifi.Index) }
+
 	captures := [2]*nstest.Capture{w.upstream[0].Capture("up0"), w.upstream[1].Capture("up0")}
-	if err := libraryWay(w.ours[0], testTarget); err != nil {
+	if err := libraryWay(w.ours[0], byName, testTarget); err != nil {
 		t.Fatalf("the first namespace to ask: %v", err)
 	}
 	captures[0].Want(testTarget)
-	if err := libraryWay(w.ours[1], testTarget); err == nil && captures[1].Next(100*time.Millisecond) != nil {
+	if err := libraryWay(w.ours[1], byName, testTarget); err == nil && captures[1].Next(100*time.Millisecond) != nil {
 		t.Error("the library found the device in the second namespace too: its cache is mended")
 	} else {
 		t.Logf("the library in the second namespace: %v", err)
 	}
-	send(t, w.ours[1], "qg-same", testTarget)
+	// Nothing else is wrong there.
+	if err := libraryWay(w.ours[1], byIndex, testTarget); err != nil {
+		t.Fatalf("the library in the second namespace, by the index: %v", err)
+	}
+	captures[1].Want(testTarget)
+	send(t, w.ours[1], w.device, testTarget)
 	captures[1].Want(testTarget)
 }
 
