@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+
+	"github.com/mdlayher/ndp"
 )
 
 // HopLimit is what a neighbour insists on in a Neighbor Discovery message: a
@@ -40,37 +42,16 @@ func Advertisement(target netip.Addr, mac net.HardwareAddr, flags Flags) ([]byte
 	if !usableMAC(mac) {
 		return nil, fmt.Errorf("link-layer address %q: %w", mac, ErrLinkType)
 	}
-	addr := target.As16()
-	message := make([]byte, 0, messageLen)
-	message = append(message, typeAdvertisement, 0, 0, 0) // code, checksum
-	message = append(message, flags.bits(), 0, 0, 0)
-	message = append(message, addr[:]...)
-	// The length of an option counts in eight bytes.
-	message = append(message, optionTargetLinkLayer, 1)
-	return append(message, mac...), nil
-}
-
-// Of RFC 4861 sections 4.4 and 4.6.1. The codec of a library would bring more
-// packages along than all the rest of the command ndsend; a test asks one for
-// its opinion on the bytes.
-const (
-	typeAdvertisement     = 136
-	messageLen            = 32
-	flagRouter            = 0x80
-	flagOverride          = 0x20
-	optionTargetLinkLayer = 2
-)
-
-// bits are the flags as the message has them.
-func (f Flags) bits() byte {
-	var bits byte
-	if f.Router {
-		bits |= flagRouter
+	message, err := ndp.MarshalMessage(&ndp.NeighborAdvertisement{
+		Router:        flags.Router,
+		Override:      !flags.NoOverride,
+		TargetAddress: target,
+		Options:       []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: mac}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode the advertisement of %s: %w", target, err)
 	}
-	if !f.NoOverride {
-		bits |= flagOverride
-	}
-	return bits
+	return message, nil
 }
 
 // targetAt is where the Target Address is in the message.

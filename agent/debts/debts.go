@@ -81,7 +81,7 @@ func (m *Markers) Mark(ns string) {
 	if m.marked[ns] || m.o.Dir == "" {
 		return
 	}
-	file, err := os.OpenFile(m.path(ns), os.O_CREATE|os.O_WRONLY, 0o640) // #nosec G304 -- our own directory
+	file, err := os.OpenFile(m.path(ns), os.O_CREATE|os.O_WRONLY, 0o600) // #nosec G304 -- our own directory
 	if err != nil {
 		m.complain(err)
 		return

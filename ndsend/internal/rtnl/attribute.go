@@ -49,3 +49,6 @@ func Uint32(value []byte) uint32 {
 	}
 	return binary.NativeEndian.Uint32(value)
 }
+
+// align rounds up to where the next attribute begins.
+func align(n int) int { return (n + unix.RTA_ALIGNTO - 1) &^ (unix.RTA_ALIGNTO - 1) }

@@ -49,12 +49,12 @@ func (c *Conn) link(request []byte) (Link, error) {
 	return decodeLink(answer)
 }
 
-func decodeLink(m Message) (Link, error) {
-	if m.Type != unix.RTM_NEWLINK || len(m.Data) < unix.SizeofIfInfomsg {
+func decodeLink(m []byte) (Link, error) {
+	if len(m) < unix.SizeofIfInfomsg {
 		return Link{}, errMalformed
 	}
-	l := Link{Index: int(Uint32(m.Data[4:])), Flags: Uint32(m.Data[8:])}
-	for kind, value := range Attributes(m.Data, unix.SizeofIfInfomsg) {
+	l := Link{Index: int(Uint32(m[4:])), Flags: Uint32(m[8:])}
+	for kind, value := range Attributes(m, unix.SizeofIfInfomsg) {
 		switch kind {
 		case unix.IFLA_IFNAME:
 			l.Name = unix.ByteSliceToString(value)
@@ -100,30 +100,36 @@ func (c *Conn) Anycast(index int) ([]Address, error) {
 	return c.addresses(unix.RTM_GETANYCAST, unix.IFA_ANYCAST, index)
 }
 
-func (c *Conn) addresses(question uint16, carrier uint16, index int) ([]Address, error) {
+func (c *Conn) addresses(question int, carrier uint16, index int) ([]Address, error) {
 	request := make([]byte, unix.SizeofIfAddrmsg)
 	request[0] = unix.AF_INET6
 	binary.NativeEndian.PutUint32(request[4:], uint32(index))
 	var all []Address
-	err := c.List(question, request, func() { all = all[:0] }, func(m Message) error {
+	list, err := c.List(question, request)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range list {
 		of, a, err := decodeAddress(m, carrier)
-		if err == nil && of == index && a.Addr.IsValid() {
+		if err != nil {
+			return nil, err
+		}
+		if of == index && a.Addr.IsValid() {
 			all = append(all, a)
 		}
-		return err
-	})
-	return all, err
+	}
+	return all, nil
 }
 
 // decodeAddress returns an address, invalid if it is not IPv6's, and the index
 // of its interface.
-func decodeAddress(m Message, carrier uint16) (index int, a Address, err error) {
-	if len(m.Data) < unix.SizeofIfAddrmsg {
+func decodeAddress(m []byte, carrier uint16) (index int, a Address, err error) {
+	if len(m) < unix.SizeofIfAddrmsg {
 		return 0, Address{}, errMalformed
 	}
-	a.Flags = uint32(m.Data[2])
+	a.Flags = uint32(m[2])
 	var peer, local netip.Addr
-	for kind, value := range Attributes(m.Data, unix.SizeofIfAddrmsg) {
+	for kind, value := range Attributes(m, unix.SizeofIfAddrmsg) {
 		switch kind {
 		case carrier:
 			peer = addr6(value)
@@ -136,7 +142,7 @@ func decodeAddress(m Message, carrier uint16) (index int, a Address, err error) 
 	if a.Addr = peer; local.IsValid() {
 		a.Addr = local
 	}
-	return int(Uint32(m.Data[4:])), a, nil
+	return int(Uint32(m[4:])), a, nil
 }
 
 func addr6(value []byte) netip.Addr {

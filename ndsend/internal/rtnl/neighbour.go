@@ -33,14 +33,20 @@ func (c *Conn) ProxyEntry(index int, addr netip.Addr) (Entry, bool, error) {
 // ProxyEntries lists the proxy entries of all interfaces.
 func (c *Conn) ProxyEntries() ([]Entry, error) {
 	var all []Entry
-	err := c.List(unix.RTM_GETNEIGH, neighbour(0), func() { all = all[:0] }, func(m Message) error {
+	list, err := c.List(unix.RTM_GETNEIGH, neighbour(0))
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range list {
 		entry, err := decodeEntry(m)
-		if err == nil && entry.Flags&unix.NTF_PROXY != 0 {
+		if err != nil {
+			return nil, err
+		}
+		if entry.Flags&unix.NTF_PROXY != 0 {
 			all = append(all, entry)
 		}
-		return err
-	})
-	return all, err
+	}
+	return all, nil
 }
 
 // neighbour begins a question about proxy entries (struct ndmsg).
@@ -52,12 +58,12 @@ func neighbour(index int) []byte {
 	return request
 }
 
-func decodeEntry(m Message) (Entry, error) {
-	if m.Type != unix.RTM_NEWNEIGH || len(m.Data) < unix.SizeofNdMsg {
+func decodeEntry(m []byte) (Entry, error) {
+	if len(m) < unix.SizeofNdMsg {
 		return Entry{}, errMalformed
 	}
-	entry := Entry{Index: int(Uint32(m.Data[4:])), Flags: m.Data[10]}
-	for kind, value := range Attributes(m.Data, unix.SizeofNdMsg) {
+	entry := Entry{Index: int(Uint32(m[4:])), Flags: m[10]}
+	for kind, value := range Attributes(m, unix.SizeofNdMsg) {
 		if kind == unix.NDA_DST {
 			entry.Addr = addr6(value)
 		}
@@ -85,7 +91,7 @@ func (c *Conn) All() (All, error) {
 		return All{}, err
 	}
 	var all All
-	for kind, value := range Attributes(answer.Data, 4) {
+	for kind, value := range Attributes(answer, 4) {
 		switch kind {
 		case netconfForwarding:
 			all.Forwarding = Uint32(value) != 0
@@ -110,8 +116,8 @@ func (c *Conn) Routed(index int, addr netip.Addr) (bool, error) {
 		return false, nil // none, or one that says so: unreachable, prohibit, blackhole
 	case err != nil:
 		return false, err
-	case len(answer.Data) < unix.SizeofRtMsg:
+	case len(answer) < unix.SizeofRtMsg:
 		return false, errMalformed
 	}
-	return answer.Data[7] == unix.RTN_UNICAST, nil
+	return answer[7] == unix.RTN_UNICAST, nil
 }
