@@ -43,15 +43,7 @@ func (j *job) announceAll() int {
 	}
 	refused := j.refusals(all)
 	if j.json {
-		next := 0
-		for _, i := range j.items {
-			p := &progress{err: i.err}
-			if i.err == nil {
-				p = all[next]
-				next++
-			}
-			j.object(announced{j.head("announce", i, p.err), p.copies})
-		}
+		j.objects(all)
 	}
 	return j.result(refused, false)
 }
@@ -60,6 +52,19 @@ func (j *job) announceAll() int {
 type announced struct {
 	head
 	Sent int `json:"sent"` // copies
+}
+
+// objects prints what became of each address.
+func (j *job) objects(all []*progress) {
+	next := 0
+	for _, i := range j.items {
+		p := &progress{err: i.err}
+		if i.err == nil {
+			p = all[next]
+			next++
+		}
+		j.object(announced{j.head("announce", i, p.err), p.copies})
+	}
 }
 
 // rounds sends the copies, one of each address in a round. What was refused

@@ -54,8 +54,8 @@ type options struct {
 }
 
 // parse reads the command line. Every error is one of usage.
-func parse(args []string) (options, error) {
-	o := options{count: defaultCount, interval: defaultInterval, rate: defaultRate}
+func parse(args []string) (*options, error) {
+	o := &options{count: defaultCount, interval: defaultInterval, rate: defaultRate}
 	// With two arguments nothing is an option: vzctl's program knows none, and
 	// neither argument can begin with a dash and be of use.
 	if len(args) == 2 {

@@ -59,8 +59,8 @@ type system struct {
 
 // run is the whole command. It prints nothing when all was announced.
 func run(ctx context.Context, args []string, std streams, sys system) int {
-	opts, err := parse(args)
 	p := &printer{streams: std}
+	opts, err := parse(args)
 	switch {
 	case err != nil:
 		p.complain(fmt.Errorf("%w (ndsend --help)", err))
@@ -89,7 +89,7 @@ func run(ctx context.Context, args []string, std streams, sys system) int {
 		p.complain(errNoAddress)
 		return exitBadAddress
 	}
-	job := job{ctx: ctx, system: sys, printer: p, options: opts, items: items}
+	job := &job{ctx: ctx, system: sys, printer: p, options: opts, items: items}
 	if opts.netns != "" {
 		job.denied = sys.enter(opts.netns)
 	}
@@ -101,7 +101,7 @@ type job struct {
 	ctx context.Context
 	system
 	*printer
-	options
+	*options
 	items  []item
 	denied error // by the namespace: nothing can be done for any address
 }
