@@ -32,10 +32,33 @@ const (
 	tellAll                 // as if all became answerable now
 )
 
+// silence takes back what is owed for what is not ours any more, before the
+// kernel is written: no copy leaves for an address that is being withdrawn.
+func (a *Agent) silence(ns string, state dataplane.State) {
+	a.mu.Lock()
+	before := a.devices[ns]
+	a.mu.Unlock()
+	for gone := range before {
+		if _, still := state.Device(gone); !still {
+			a.o.Announcer.Drop(announcer.Target{Namespace: ns, Device: gone})
+		}
+	}
+	for _, d := range state.Devices {
+		t := announcer.Target{Namespace: ns, Device: d.Name}
+		if d.Answer {
+			a.o.Announcer.Retain(t, d.Published...)
+		} else {
+			// Standby: a stray advertisement from here would move the
+			// switches' forwarding entries away from the active node.
+			a.o.Announcer.Drop(t)
+		}
+	}
+}
+
 // announce owes an advertisement for each address that became answerable, and
 // for all of a device whose link-layer address changed, or that lost its carrier,
-// while it answered. It drops what is no longer ours, and tries what was owed
-// before: the device may have become ready.
+// while it answered. It tries what was owed before: the device may have become
+// ready.
 func (a *Agent) announce(ns string, state dataplane.State, have dataplane.Observation, result dataplane.Result) {
 	now := make(map[string]linkLayer, len(state.Devices))
 	a.mu.Lock()
@@ -44,16 +67,12 @@ func (a *Agent) announce(ns string, state dataplane.State, have dataplane.Observ
 	for _, d := range state.Devices {
 		t := announcer.Target{Namespace: ns, Device: d.Name}
 		if !d.Answer {
-			// Standby: a stray advertisement from here would move the
-			// switches' forwarding entries away from the active node.
-			a.o.Announcer.Drop(t)
 			now[d.Name] = linkLayer{}
 			continue
 		}
 		if i, ok := have.Interface(d.Name); ok {
 			now[d.Name] = linkLayer{index: i.Index, mac: i.MAC.String(), carriers: i.CarrierUps}
 		}
-		a.o.Announcer.Retain(t, d.Published...)
 		was, fresh := before[d.Name], result.Answerable[d.Name]
 		changed := was.mac != "" && was.index == now[d.Name].index && was != now[d.Name]
 		switch {
@@ -66,11 +85,6 @@ func (a *Agent) announce(ns string, state dataplane.State, have dataplane.Observ
 			a.owe(t, fresh)
 		}
 		a.o.Announcer.Kick(t)
-	}
-	for gone := range before {
-		if _, still := now[gone]; !still {
-			a.o.Announcer.Drop(announcer.Target{Namespace: ns, Device: gone})
-		}
 	}
 	a.told(ns, again, now)
 }
@@ -157,12 +171,20 @@ func (a *Agent) announceAll(why string) {
 	}
 }
 
+// tell has a namespace looked at, behind those where something happened: what
+// comes for all of them at once must not keep a failover waiting.
 func (a *Agent) tell(ns string, what telling) {
 	a.mu.Lock()
 	a.retell[ns] = max(a.retell[ns], what)
 	a.mu.Unlock()
-	a.queue.Add(ns, false)
+	if what == tellAll {
+		a.debts.Mark(ns)
+	}
+	a.queue.Add(ns, true)
 }
+
+// refreshPause bounds how much of the daemon's time goes into refreshes.
+const refreshPause = 20 * time.Millisecond
 
 // refresh tells once more, from time to time, of everything that is answered
 // for: the namespaces one after the other over the whole interval, so that
@@ -173,7 +195,7 @@ func (a *Agent) refresh(ctx context.Context) error {
 	}
 	for {
 		names := a.inventory.Namespaces()
-		pause := a.o.Refresh / time.Duration(max(1, len(names)))
+		pause := max(refreshPause, a.o.Refresh/time.Duration(max(1, len(names))))
 		// At least one pause, also where there is nothing to tell of.
 		for i := range max(1, len(names)) {
 			select {
@@ -204,9 +226,12 @@ func (a *Agent) forgetAll(ns string) {
 // answered are the addresses that the device answers for now: those that it
 // answered for before and that are still wanted, and those that were added.
 func answered(d dataplane.Device, have dataplane.Observation, added []netip.Addr) []netip.Addr {
-	marked := have.Marked(d.Name)
+	var before []netip.Addr
+	if i, ok := have.Interface(d.Name); ok && i.ProxyNDP {
+		before = have.Marked(d.Name)
+	}
 	return slices.DeleteFunc(slices.Clone(d.Published), func(a netip.Addr) bool {
-		return !slices.Contains(added, a) && !slices.Contains(marked, a)
+		return !slices.Contains(added, a) && !slices.Contains(before, a)
 	})
 }
 

@@ -216,6 +216,51 @@ func TestTheOperatorAsks(t *testing.T) {
 	}
 }
 
+// The kernel refuses to answer: nobody is told that it would, whoever asks.
+func TestWhatIsNotAnsweredIsNotAnnounced(t *testing.T) {
+	p := nettest.NewTopology(t)
+	kernel := dataplane.New(dataplane.Options{NetnsDir: p.Dir})
+	broken := &doctored{Dataplane: kernel, apply: func(ctx context.Context, c dataplane.Changes) (dataplane.Result, error) {
+		for i := range c.Devices {
+			c.Devices[i].Answer, c.Devices[i].Answers = dataplane.Keep, false
+		}
+		return kernel.Apply(ctx, c)
+	}}
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{send: true, kernel: broken})
+	nettest.Eventually(t, 5*time.Second, "the entry", func() bool { return entries(p) != "" })
+	c := p.Upstream.Capture("eth0")
+	d.AnnounceAll()
+	time.Sleep(500 * time.Millisecond)
+	if got := len(advertised(c, p.InstanceAddr)); got != 0 {
+		t.Errorf("%d advertisements of an address that nobody answers for", got)
+	}
+}
+
+// No copy leaves for an address that the kernel is being told to withdraw.
+func TestNoCopyWhileItIsWithdrawn(t *testing.T) {
+	p := nettest.NewTopology(t)
+	kernel := dataplane.New(dataplane.Options{NetnsDir: p.Dir})
+	var lingers atomic.Bool
+	slow := &doctored{Dataplane: kernel, apply: func(ctx context.Context, c dataplane.Changes) (dataplane.Result, error) {
+		result, err := kernel.Apply(ctx, c)
+		if lingers.Load() {
+			time.Sleep(3 * time.Second)
+		}
+		return result, err
+	}}
+	c := p.Upstream.Capture("eth0")
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{send: true, copies: 3, kernel: slow})
+	d.awaitReady(t)
+	nettest.Eventually(t, 2*time.Second, "the first copy", func() bool { return len(advertised(c, p.InstanceAddr)) == 1 })
+	lingers.Store(true)
+	d.Inventory().Replace(world(p))
+	nettest.Eventually(t, 2*time.Second, "the entry to go", func() bool { return entries(p) == "" })
+	time.Sleep(3 * time.Second)
+	if got := len(advertised(c, p.InstanceAddr)); got != 1 {
+		t.Errorf("%d copies, want the one before", got)
+	}
+}
+
 // A refresh is a single copy of what is answered for, time and again.
 func TestRefreshes(t *testing.T) {
 	p := nettest.NewTopology(t)

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -114,6 +115,7 @@ func (a *Agent) equalize(ctx context.Context, item reconcile.Item, view inventor
 	}
 	changes := dataplane.Diff(p.State, have)
 	result := dataplane.Result{Failures: changes.Failures}
+	a.silence(ns, p.State)
 	if !changes.Empty() {
 		if changes.Publish() {
 			// Before, not after: we may be killed between the two.
@@ -127,7 +129,9 @@ func (a *Agent) equalize(ctx context.Context, item reconcile.Item, view inventor
 			return a.unobserved(ctx, item, st, err)
 		}
 	}
-	a.announce(ns, p.State, have, result)
+	if !errors.Is(err, dataplane.ErrStale) { // of which nothing is known but that it is another
+		a.announce(ns, p.State, have, result)
+	}
 	st.notice = notice(p.State, have)
 	st.judge(p, have, result, err)
 	st.blame(unreadable)

@@ -76,9 +76,9 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 	if cfg.NDPProxy.Source == config.SourceFile {
 		scope = filesource.Scope
 	}
-	remember := ""
+	remember, refresh := "", time.Duration(0)
 	if cfg.NDPProxy.Announce {
-		remember = filepath.Join(cfg.NDPProxy.RuntimeDir, "owed")
+		remember, refresh = filepath.Join(cfg.NDPProxy.RuntimeDir, "owed"), cfg.NDPProxy.AnnounceRefresh
 	}
 	loop = agent.New(agent.Options{
 		Scope:     scope,
@@ -89,7 +89,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 		// The one that hears of the other first resigns at the next
 		// advertisement; keepalived takes its time for the rest.
 		CarrierWait: cfg.VRRPAdvertInterval + time.Second,
-		Refresh:     cfg.NDPProxy.AnnounceRefresh,
+		Refresh:     refresh,
 		Debts:       remember,
 		Log:         log,
 		Workers:     cfg.NDPProxy.Workers,
@@ -119,7 +119,11 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 	g.Go(func() error { return loop.Run(ctx, f.source) })
 	g.Go(func() error { return tellSystemd(ctx, loop, log) })
 	g.Go(func() error {
-		return obey(ctx, log, asked, func() { loop.LookAgain(); f.resync() }, loop.AnnounceAll)
+		announceAll := loop.AnnounceAll
+		if !cfg.NDPProxy.Announce {
+			announceAll = func() { log.Warn("SIGUSR1: nothing is announced with announce = false") }
+		}
+		return obey(ctx, log, asked, func() { loop.LookAgain(); f.resync() }, announceAll)
 	})
 	if err := g.Wait(); stop.Err() == nil || !errors.Is(err, context.Canceled) {
 		return err

@@ -207,10 +207,14 @@ func (a *Announcer) add(target Target, addrs []netip.Addr, enter func(*ledger, n
 	w.signal(w.owed)
 }
 
-// Owing tells whether anything is owed on any device of a namespace.
+// Owing tells whether anything is owed on any device of a namespace. After the
+// end it says so of every namespace: what was owed then is not known any more.
 func (a *Announcer) Owing(namespace string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.ctx.Err() != nil {
+		return true
+	}
 	for target, w := range a.workers {
 		if target.Namespace == namespace && w.ledger.len() > 0 {
 			return true

@@ -16,10 +16,10 @@ type debt struct {
 	left int
 	// begun: a copy has left.
 	begun bool
-	// due is when the next copy may leave; it counts only if begun, a first
-	// copy leaves at once.
+	// due is when the next copy may leave, if it waits among the later ones.
 	due time.Time
-	// place is where a first copy waits, index where a later one does.
+	// place is where a first copy waits, index where a later one does, or a
+	// first one that was refused.
 	place *list.Element
 	index int
 }
@@ -100,13 +100,7 @@ func (l *ledger) clear() {
 // ready is how many copies may leave now, most at most, and when the next may
 // if none does; the zero time: nothing is owed.
 func (l *ledger) ready(now time.Time, most int) (n int, next time.Time) {
-	n = l.firsts.Len()
-	if n > 0 || len(l.later) == 0 {
-		return min(n, most), time.Time{}
-	}
-	if next = l.later[0].due; next.After(now) {
-		return 0, next
-	}
+	n = min(l.firsts.Len(), most)
 	for _, d := range l.later {
 		if n == most {
 			break
@@ -115,7 +109,10 @@ func (l *ledger) ready(now time.Time, most int) (n int, next time.Time) {
 			n++
 		}
 	}
-	return n, time.Time{}
+	if n == 0 && len(l.later) > 0 {
+		next = l.later[0].due
+	}
+	return n, next
 }
 
 // take hands out up to n debts of which a copy may leave now. Settle them
@@ -139,9 +136,10 @@ func (l *ledger) take(now time.Time, n int) []*debt {
 }
 
 // settle strikes a copy of each that was sent, a subsequence of the batch, and
-// has the next one wait for as long as pause says. It puts the rest at the end,
-// so that an address that always fails does not hold up the others.
-func (l *ledger) settle(batch []*debt, sent []netip.Addr, now time.Time, pause func() time.Duration) {
+// has the next one wait for the pause. It puts the rest at the end: of the first
+// copies, or, if the trouble is the addresses' own, behind the later ones that
+// are due, so that addresses which always fail hold up nobody.
+func (l *ledger) settle(batch []*debt, sent []netip.Addr, now time.Time, pause time.Duration, own bool) {
 	for _, d := range batch {
 		left := len(sent) > 0 && sent[0] == d.addr
 		if left {
@@ -149,7 +147,7 @@ func (l *ledger) settle(batch []*debt, sent []netip.Addr, now time.Time, pause f
 		}
 		switch {
 		case l.debts[d.addr] != d: // forgotten, or owed anew
-		case !left && !d.begun:
+		case !left && !d.begun && !own:
 			d.place = l.firsts.PushBack(d)
 		case !left:
 			d.due = now
@@ -162,7 +160,7 @@ func (l *ledger) settle(batch []*debt, sent []netip.Addr, now time.Time, pause f
 				l.begun++
 			}
 			d.left--
-			d.due = now.Add(pause())
+			d.due = now.Add(pause)
 			heap.Push(&l.later, d)
 		}
 	}

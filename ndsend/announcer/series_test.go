@@ -233,13 +233,57 @@ func TestSettled(t *testing.T) {
 		time.Sleep(time.Second)
 		a.Owe(gateway, addr(1), addr(2))
 		a.Forget(gateway, addr(1))
-		time.Sleep(time.Second)
+		time.Sleep(500 * time.Millisecond)
 		a.Drop(gateway)
 		a.Drop(gateway)
 		time.Sleep(time.Hour)
-		want := []time.Duration{2 * time.Second, 3999 * time.Millisecond}
+		want := []time.Duration{2 * time.Second, 3499 * time.Millisecond}
 		if diff := cmp.Diff(want, heard); diff != "" {
 			t.Errorf("settled at (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// What left together is repeated together: a socket for each copy would cost ten
+// times as much.
+func TestCopiesLeaveInBursts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		a := series(t, w, func(o *Options) { o.Random = nil })
+		a.Owe(gateway, several(0, 500)...)
+		time.Sleep(time.Minute)
+		if events, bursts := len(w.events()), len(w.tries(gateway)); events != 1500 || bursts > 120 {
+			t.Errorf("%d copies in %d bursts, want 1500 in 60 or little more", events, bursts)
+		}
+	})
+}
+
+// Addresses that a filter always refuses keep the others from nothing.
+func TestRefusedFirstCopiesStarveNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		for i := range 60 {
+			w.refuse[addr(i)] = ndsend.ErrFiltered
+		}
+		a := series(t, w)
+		a.Owe(gateway, several(0, 61)...)
+		time.Sleep(30 * time.Second)
+		if got := w.times(gateway, addr(60)); len(got) != 3 {
+			t.Errorf("sent at %v, want three copies", got)
+		}
+	})
+}
+
+// At the end nobody knows any more what was owed, so nobody may take it for paid.
+func TestOwingAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		a := series(t, w)
+		a.Owe(gateway, addr(1))
+		synctest.Wait()
+		a.Close()
+		if !a.Owing(gateway.Namespace) {
+			t.Error("two copies were owed, and are not owing after the end")
 		}
 	})
 }

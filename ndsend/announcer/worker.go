@@ -1,6 +1,7 @@
 package announcer
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -104,7 +105,7 @@ func (w *worker) book(batch []*debt, sent []netip.Addr, err error) {
 	a.mu.Lock()
 	before, since, givenUp := w.err, w.since, 0
 	a.counters.Sent += uint64(len(sent))
-	w.ledger.settle(batch, sent, now, a.nextCopy)
+	w.ledger.settle(batch, sent, now, a.nextCopy(), errors.Is(err, ndsend.ErrFiltered))
 	w.err = err
 	if err == nil {
 		w.since = time.Time{}
@@ -145,7 +146,8 @@ func (w *worker) book(batch []*debt, sent []netip.Addr, err error) {
 }
 
 // nextCopy is the time to the next copy: never less than the interval, and not
-// the same for all devices.
+// the same for all devices. One for each burst, so that what left together
+// leaves together again.
 func (a *Announcer) nextCopy() time.Duration {
 	return a.options.Interval + time.Duration(a.options.Random()*float64(a.options.Interval)/4)
 }
