@@ -45,7 +45,7 @@ SYSUSERSDIR = $(PREFIX)/lib/sysusers.d
 TMPFILESDIR = $(PREFIX)/lib/tmpfiles.d
 # Where the shells look for what packages bring.
 BASHDIR     = $(PREFIX)/share/bash-completion/completions
-ZSHDIR      = $(PREFIX)/share/zsh/vendor-completions
+ZSHDIR     ?= $(PREFIX)/share/zsh/vendor-completions
 FISHDIR     = $(PREFIX)/share/fish/vendor_completions.d
 
 ROOT := $(filter 0,$(shell id -u))

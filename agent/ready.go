@@ -48,16 +48,20 @@ func (a *Agent) firstSync(ctx context.Context) {
 	}
 	a.mu.Lock()
 	a.awaited = awaited
-	var strange []string // what an earlier run owed where nothing is ours now
+	var strange []string // where an earlier run owed something
 	for ns := range a.retell {
 		if !awaited[ns] {
-			delete(a.retell, ns)
 			strange = append(strange, ns)
 		}
 	}
 	a.mu.Unlock()
 	for _, ns := range strange {
-		a.debts.Settled(ns)
+		if entries, held := a.inventory.Namespace(ns); len(entries) == 0 && !held {
+			a.mu.Lock()
+			delete(a.retell, ns)
+			a.mu.Unlock()
+			a.debts.Settled(ns)
+		}
 	}
 	if len(names) == 0 {
 		close(a.ready)

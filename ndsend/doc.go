@@ -18,6 +18,5 @@
 // an address. The engine that keeps an announcement owed until it could leave is
 // in package announcer.
 //
-// The package knows neither Neutron nor neighbour proxies, and it imports
-// little, because the command ndsend is made of it.
+// The package knows neither Neutron nor who makes the proxy entries.
 package ndsend

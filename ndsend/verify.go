@@ -45,11 +45,11 @@ type DeviceState struct {
 	// Forwarding and ProxyNDP are those of net.ipv6.conf.<device>,
 	// AllForwarding and AllProxyNDP of net.ipv6.conf.all.
 	Forwarding, ProxyNDP, AllForwarding, AllProxyNDP bool
-	// Source is the address that answers for others would come from, the zero
-	// Addr if the device has none that works.
+	// Source is the address that answers for others would come from, or one of
+	// them, the zero Addr if the device has none that works.
 	Source netip.Addr
 
-	disabled bool
+	disabled, noARP bool
 }
 
 // Verification tells what a kernel would answer about one address.
@@ -76,8 +76,8 @@ type Verification struct {
 // to a neighbour's solicitation: of a router, that is, from a link-local
 // address. It sends nothing and needs no privilege but what config.Enter needs.
 // The rules are those of ndisc_recv_ns and ip6_forward in the kernel's
-// net/ipv6; packet filters, bridges and routing tables of other address
-// families are not looked at. Needs Linux 5.0.
+// net/ipv6; packet filters, bridges, VRFs, routing tables of other address
+// families and force_forwarding (Linux 6.17) are not looked at. Needs Linux 5.0.
 //
 // A device that is down is no error but a Missing. Errors: [ErrNoInterface],
 // [ErrLinkType], [ErrNamespace], [ErrBadTarget].
@@ -109,7 +109,8 @@ type finding struct {
 	own       *rtnl.Address
 	anycast   bool
 	entry     *rtnl.Entry
-	routed    bool     // known for an entry only
+	routed    bool     // known for an entry only, as is
+	local     bool     // that the namespace itself has the address elsewhere
 	elsewhere []string // devices with an entry, known without one here only
 }
 
@@ -140,7 +141,9 @@ func judge(name string, d DeviceState, f finding) Verification {
 	case !v.Multicast:
 		v.Unicast = UnicastNotAnswered
 		return v
-	case v.Kind == KindProxy:
+	// A packet to an address that is local elsewhere is delivered, and the
+	// solicitation in it answered, whatever all says.
+	case v.Kind == KindProxy && !f.local:
 		v.UnicastMissing = unicastMissing(d, f)
 	}
 	v.Unicast = UnicastAnswered

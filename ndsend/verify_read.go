@@ -36,8 +36,9 @@ func openVerifier(devices *deviceReader, name string) (*verifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read net.ipv6.conf.all: %w", err)
 	}
-	v := &verifier{devices: devices, name: name, index: link.Index, state: DeviceState{
-		Up: link.Flags&unix.IFF_UP != 0, Carrier: link.Flags&unix.IFF_RUNNING != 0,
+	v := &verifier{devices: devices, name: link.Name, index: link.Index, state: DeviceState{
+		noARP: link.Flags&unix.IFF_NOARP != 0,
+		Up:    link.Flags&unix.IFF_UP != 0, Carrier: link.Flags&unix.IFF_RUNNING != 0,
 		IPv6: link.IPv6 && !link.Disabled, disabled: link.Disabled,
 		Forwarding: link.Forwarding, ProxyNDP: link.ProxyNDP,
 		AllForwarding: all.Forwarding, AllProxyNDP: all.ProxyNDP,
@@ -68,14 +69,17 @@ func (v *verifier) readAddresses() error {
 
 // answerSource is the address of the device that the kernel answers a
 // link-local neighbour from when it answers for another (ipv6_dev_get_saddr):
-// a link-local one, or else any that is not tentative.
+// a link-local one, or else any that is not tentative. Of several link-local ones,
+// of which the kernel takes what resembles the asker's most, it is the lowest, as
+// advertisements leave from that one.
 func answerSource(own []rtnl.Address) netip.Addr {
 	var best netip.Addr
 	for _, a := range own {
 		if a.Flags&unix.IFA_F_TENTATIVE != 0 && a.Flags&unix.IFA_F_OPTIMISTIC == 0 {
 			continue
 		}
-		if !best.IsValid() || a.Addr.IsLinkLocalUnicast() && !best.IsLinkLocalUnicast() {
+		local, was := a.Addr.IsLinkLocalUnicast(), best.IsLinkLocalUnicast()
+		if !best.IsValid() || local && (!was || a.Addr.Less(best)) {
 			best = a.Addr
 		}
 	}
@@ -112,9 +116,11 @@ func (v *verifier) find(target netip.Addr) (finding, error) {
 		return f, err
 	}
 	f.entry = &entry
-	if f.routed, err = v.devices.conn.Routed(v.index, target); err != nil {
+	kind, err := v.devices.conn.Route(v.index, target)
+	if err != nil {
 		return f, fmt.Errorf("read the route: %w", err)
 	}
+	f.routed, f.local = kind == unix.RTN_UNICAST, kind == unix.RTN_LOCAL
 	return f, nil
 }
 

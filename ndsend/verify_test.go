@@ -96,6 +96,10 @@ func TestVerifyAgainstReality(t *testing.T) {
 			l.set("all/proxy_ndp", "1")
 			l.router.IP("route", "add", testTarget.String(), "dev", "qg-1")
 		}, kind: KindProxy, unicast: answered},
+		{name: "local elsewhere", prepare: func(l verifyLab) { l.router.IP("address", "add", testTarget.String()+"/128", "dev", "lo") },
+			kind: KindProxy, unicast: answered},
+		{name: "NOARP", prepare: func(l verifyLab) { l.router.IP("link", "set", "qg-1", "arp", "off") },
+			kind: KindProxy, unicast: notAnswered, missing: []Condition{ConditionARP}},
 		{name: "no entry", prepare: func(l verifyLab) { l.unproxy() },
 			kind: KindNone, unicast: notAnswered, missing: []Condition{ConditionEntry}},
 		{name: "entry on another device", prepare: func(l verifyLab) { l.unproxy(); l.proxy("qg-2") },

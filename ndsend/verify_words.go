@@ -14,6 +14,7 @@ type Condition string
 const (
 	ConditionUp        Condition = "up"
 	ConditionCarrier   Condition = "carrier"
+	ConditionARP       Condition = "arp"       // neighbour discovery, not turned off by NOARP
 	ConditionMTU       Condition = "mtu"       // 1,280 or more: less turns IPv6 off
 	ConditionIPv6      Condition = "ipv6"      // not turned off by disable_ipv6
 	ConditionTentative Condition = "tentative" // an own address, checked for duplicates
@@ -40,15 +41,18 @@ func deviceMissing(name string, d DeviceState) []Missing {
 	var all []Missing
 	switch {
 	case !d.Up:
-		all = append(all, Missing{ConditionUp, name + " is down", "ip link set " + name + " up"})
+		all = append(all, Missing{ConditionUp, name + " is down", "ip link set " + word(name) + " up"})
 	case !d.Carrier:
 		all = append(all, Missing{ConditionCarrier, name + " has no carrier", "bring the other end of its link up"})
+	}
+	if d.noARP {
+		all = append(all, Missing{ConditionARP, name + " takes no part in neighbour discovery (NOARP)", "ip link set " + word(name) + " arp on"})
 	}
 	switch {
 	case d.disabled:
 		all = append(all, Missing{ConditionIPv6, "IPv6 is turned off on " + name, setting(name, "disable_ipv6", 0)})
 	case !d.IPv6:
-		all = append(all, Missing{ConditionMTU, name + " has no IPv6, as with an MTU below 1280", "ip link set " + name + " mtu 1500"})
+		all = append(all, Missing{ConditionMTU, name + " has no IPv6, as with an MTU below 1280", "ip link set " + word(name) + " mtu 1500"})
 	}
 	return all
 }
@@ -71,12 +75,12 @@ func sourceMissing(name string, d DeviceState) []Missing {
 	}
 	return []Missing{{
 		ConditionSource, name + " has no address to answer from, or duplicate address detection has not passed it",
-		"wait, or ip address add <link-local address>/64 dev " + name,
+		"wait, or ip address add <link-local address>/64 dev " + word(name),
 	}}
 }
 
 func entryMissing(name string, f finding) Missing {
-	m := Missing{ConditionEntry, "no proxy entry on " + name, fmt.Sprintf("ip -6 neighbour add proxy %s dev %s nud permanent", f.target, name)}
+	m := Missing{ConditionEntry, "no proxy entry on " + name, fmt.Sprintf("ip -6 neighbour add proxy %s dev %s nud permanent", f.target, word(name))}
 	if len(f.elsewhere) > 0 {
 		m.Text += ", only on " + strings.Join(f.elsewhere, ", ")
 	}
@@ -109,5 +113,17 @@ func unicastMissing(d DeviceState, f finding) []Missing {
 
 // setting is the command that sets one; slashes, as a name may have dots.
 func setting(device, key string, value int) string {
-	return fmt.Sprintf("sysctl -w net/ipv6/conf/%s/%s=%d", device, key, value)
+	return fmt.Sprintf("sysctl -w %s", word(fmt.Sprintf("net/ipv6/conf/%s/%s=%d", device, key, value)))
+}
+
+// word quotes what a shell would not take as it is: a device's name may hold
+// anything but white space, a slash and a colon.
+func word(text string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-.,/=@+", r)
+	}
+	if strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

@@ -58,7 +58,7 @@ func newItem(text, where string) item {
 // appendList reads a list: addresses apart by white space, and comments from #
 // to the end of the line.
 func appendList(items []item, r io.Reader) ([]item, error) {
-	reader := bufio.NewReaderSize(r, maxLine)
+	reader := bufio.NewReaderSize(r, maxLine+len("\n"))
 	for number := 1; ; number++ {
 		line, err := reader.ReadSlice('\n')
 		where := fmt.Sprintf("standard input, line %d: ", number)

@@ -12,6 +12,7 @@ import (
 
 func TestCollect(t *testing.T) {
 	long := strings.Repeat("x", maxLine)
+	fit := "2001:db8::1" + strings.Repeat("#", maxLine-len("2001:db8::1"))
 	for _, c := range []struct {
 		name  string
 		args  []string
@@ -27,6 +28,9 @@ func TestCollect(t *testing.T) {
 		{"bad", []string{"-"}, "2001:db8::1\nx 2001:db8::2\n192.0.2.1",
 			[]string{"2001:db8::1", `standard input, line 2: "x": not an IPv6 unicast address`, "2001:db8::2",
 				`standard input, line 3: "192.0.2.1": not an IPv6 unicast address: it is an IPv4 address`}},
+		{"longest line", []string{"-"}, fit + "\n2001:db8::2", []string{"2001:db8::1", "2001:db8::2"}},
+		{"longest line without an end", []string{"-"}, fit, []string{"2001:db8::1"}},
+		{"a byte too long", []string{"-"}, fit + "#\n2001:db8::2", []string{"standard input, line 1: longer than 4096 bytes, left out", "2001:db8::2"}},
 		{"long line", []string{"-"}, "2001:db8::1\n" + long + long + "\n2001:db8::2\n",
 			[]string{"2001:db8::1", "standard input, line 2: longer than 4096 bytes, left out", "2001:db8::2"}},
 		{"long line without an end", []string{"-"}, long + " 2001:db8::1", []string{"standard input, line 1: longer than 4096 bytes, left out"}},

@@ -42,6 +42,10 @@ func (j *job) announceAll() int {
 		j.rounds(all)
 	}
 	refused := j.refusals(all)
+	if j.denied != nil && len(all) == 0 {
+		j.complain(j.denied)
+		refused = true
+	}
 	if j.json {
 		j.objects(all)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -124,7 +125,7 @@ func TestRefused(t *testing.T) {
 			[]string{"::2 at 0s"}, 0},
 		{"down and a bad address", "::3 x qg-1", func(*wire) func(netip.Addr) error {
 			return only(second, ndsend.ErrNotReady)
-		}, outcome{Code: 2, Stderr: "ndsend: \"x\": not an IPv6 unicast address\nndsend: interface qg-1: the interface is not ready\n"}, nil, 0},
+		}, outcome{Code: 2, Stderr: "ndsend: interface qg-1: the interface is not ready\nndsend: \"x\": not an IPv6 unicast address\n"}, nil, 0},
 		{"a bad address", "::2 x qg-1", nil, outcome{Code: 255, Stderr: "ndsend: \"x\": not an IPv6 unicast address\n"}, []string{"::2 at 0s"}, 0},
 		{"tentative for a while", "::2 ::3 qg-1", func(w *wire) func(netip.Addr) error {
 			return func(netip.Addr) error {
@@ -212,5 +213,28 @@ func TestDenied(t *testing.T) {
 				t.Errorf("outcome (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Whoever never reads what is wrong with some keeps none of the others.
+func TestNobodyReadsTheComplaints(t *testing.T) {
+	sent := make(chan netip.Addr, 1)
+	reader, writer := io.Pipe()
+	done := make(chan int)
+	go func() {
+		done <- run(t.Context(), []string{"x", "2001:db8::5", "qg-1"}, streams{strings.NewReader(""), io.Discard, writer},
+			system{burst: func(_ context.Context, _ ndsend.Config, targets []netip.Addr) ([]netip.Addr, error) {
+				sent <- targets[0]
+				return targets, nil
+			}})
+	}()
+	if got := <-sent; got != netip.MustParseAddr("2001:db8::5") {
+		t.Errorf("sent %s", got)
+	}
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code := <-done; code != exitBadAddress {
+		t.Errorf("exit code %d, want %d", code, exitBadAddress)
 	}
 }

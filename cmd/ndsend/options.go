@@ -133,12 +133,12 @@ func parseCount(text string) (int, error) {
 
 // parseInterval reads seconds, or a number with a unit.
 func parseInterval(text string) (time.Duration, error) {
-	interval, err := time.ParseDuration(text)
-	if err != nil {
-		// Through the duration's parser, so that both are as exact and no
-		// number overflows.
-		interval, err = time.ParseDuration(text + "s")
+	if strings.Trim(text, "0123456789.") == "" {
+		// Seconds go through the duration's parser too, so that both are as
+		// exact and no number overflows.
+		text += "s"
 	}
+	interval, err := time.ParseDuration(text)
 	if err != nil || interval <= 0 || interval > maxInterval {
 		return 0, errors.New("not seconds, nor a time such as 500ms, above 0 and up to 24h")
 	}

@@ -73,6 +73,7 @@ func TestParseRefuses(t *testing.T) {
 		{"--count x" + rest, `invalid argument "x" for "-c, --count" flag: not a number from 1 to 10000`},
 		{"--interval 1" + rest, "--interval is the time between copies: it needs --count 2 or more"},
 		{"-c2 --interval 0" + rest, `invalid argument "0" for "-i, --interval" flag: not seconds, nor a time such as 500ms, above 0 and up to 24h`},
+		{"-c2 --interval 1m1" + rest, `invalid argument "1m1" for "-i, --interval" flag: not seconds, nor a time such as 500ms, above 0 and up to 24h`},
 		{"-c2 --interval -1" + rest, `invalid argument "-1" for "-i, --interval" flag: not seconds, nor a time such as 500ms, above 0 and up to 24h`},
 		{"-c2 --interval NaN" + rest, `invalid argument "NaN" for "-i, --interval" flag: not seconds, nor a time such as 500ms, above 0 and up to 24h`},
 		{"-c2 --interval 1e99" + rest, `invalid argument "1e99" for "-i, --interval" flag: not seconds, nor a time such as 500ms, above 0 and up to 24h`},

@@ -80,11 +80,6 @@ func run(ctx context.Context, args []string, std streams, sys system) int {
 		p.complain(err)
 		return exitSystem
 	}
-	for _, i := range items {
-		if i.err != nil {
-			p.complain(i.err)
-		}
-	}
 	if len(items) == 0 {
 		p.complain(errNoAddress)
 		return exitBadAddress
@@ -93,7 +88,15 @@ func run(ctx context.Context, args []string, std streams, sys system) int {
 	if opts.netns != "" {
 		job.denied = sys.enter(opts.netns)
 	}
-	return p.code(job.do())
+	code := job.do()
+	// Only now: whoever reads our words slowly, or no more, must not keep the
+	// others from being announced.
+	for _, i := range items {
+		if i.err != nil {
+			p.complain(i.err)
+		}
+	}
+	return p.code(code)
 }
 
 // job is what the command was asked to do for the addresses.

@@ -21,7 +21,7 @@ _ndsend_interfaces() {
         */*) command=(nsenter "--net=$1" ip) ;;
         *) command=(ip -n "$1") ;;
     esac
-    "${command[@]}" -o link show 2>/dev/null | sed -E 's/^[0-9]+: ([^ ]+): .*/\1/; s/@[^@]*$//'
+    "${command[@]}" -o link show 2>/dev/null | LC_ALL=C sed -nE 's/^[0-9]+: ([^ ]+): .*/\1/; t name; d; :name; s/@[^@]*$//; p'
 }
 
 _ndsend_namespaces() {

@@ -102,9 +102,10 @@ func (c *Conn) All() (All, error) {
 	return all, nil
 }
 
-// Routed tells whether a packet for addr that comes in on an interface would
-// be forwarded: whether a route leads on.
-func (c *Conn) Routed(index int, addr netip.Addr) (bool, error) {
+// Route returns the type (RTN_UNICAST, RTN_LOCAL, ...) of the route of a packet
+// for addr that comes in on an interface; RTN_UNREACHABLE where there is none, or
+// one that says so.
+func (c *Conn) Route(index int, addr netip.Addr) (uint8, error) {
 	request := make([]byte, unix.SizeofRtMsg)
 	request[0], request[1] = unix.AF_INET6, 128
 	value := addr.As16()
@@ -113,11 +114,11 @@ func (c *Conn) Routed(index int, addr netip.Addr) (bool, error) {
 	answer, err := c.Get(unix.RTM_GETROUTE, request)
 	switch {
 	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.EACCES), errors.Is(err, unix.EINVAL):
-		return false, nil // none, or one that says so: unreachable, prohibit, blackhole
+		return unix.RTN_UNREACHABLE, nil // prohibit and blackhole included
 	case err != nil:
-		return false, err
+		return 0, err
 	case len(answer) < unix.SizeofRtMsg:
-		return false, errMalformed
+		return 0, errMalformed
 	}
-	return answer[7] == unix.RTN_UNICAST, nil
+	return answer[7], nil
 }
