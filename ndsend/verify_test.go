@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -260,6 +261,9 @@ func TestVerifyUnprivileged(t *testing.T) {
 	l := newVerifyLab(t)
 	config := Config{Interface: "qg-1", Enter: func(fn func() error) error {
 		return l.router.Enter(func() error {
+			// Once more than Enter does, and never unlocked: a thread without
+			// capabilities must not come back to serve other tests.
+			runtime.LockOSThread()
 			header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 			// CAP_SYS_ADMIN is for the way back.
 			data := [2]unix.CapUserData{{Effective: 1 << unix.CAP_SYS_ADMIN, Permitted: 1 << unix.CAP_SYS_ADMIN}}
