@@ -189,6 +189,9 @@ func (w *dvr) move(i *lab.Instance, to *lab.Node, limit time.Duration, rebind fu
 	w.must(rebind(to))
 	asked := time.Since(began)
 	patience := 10 * time.Second
+	// Neutron's L2 agents connect the port in their own time, 2 to 5 s mostly and
+	// more than 12 once; what the hosts lose is judged apart.
+	const connected = 40 * time.Second
 	if _, err := o.wire[to.Name].Await(w.within(patience), "an answer of "+to.Name, func(p nettools.Packet) bool {
 		return !p.Outgoing && p.Advertises(i.Addr)
 	}); err != nil {
@@ -199,7 +202,7 @@ func (w *dvr) move(i *lab.Instance, to *lab.Node, limit time.Duration, rebind fu
 	up := time.Since(began)
 	w.must(i.Unplug(w.ctx))
 	for _, ns := range []string{lab.UpstreamNS, lab.BehindNS} {
-		_, err := nettools.AwaitReachable(w.within(patience), ns, i.Addr)
+		_, err := nettools.AwaitReachable(w.within(connected), ns, i.Addr)
 		w.must(err)
 	}
 	*i = *twin
