@@ -13,8 +13,8 @@ import (
 // files they name. It returns nil and no error when ssl is off.
 //
 // ServerName is left empty: set it to [Endpoint.Host] on a Clone for each broker
-// (amqp091-go does that by itself). The client certificate is read again at
-// each handshake, so a renewed one is used at the next connection.
+// (rpc/amqp does). Call it for each connection, so that renewed files are used
+// at the next one.
 //
 // The broker's certificate is always verified, against ssl_ca_file or else the
 // system's roots, and so is its name, unless ssl_enforce_hostname_verification
@@ -119,7 +119,9 @@ func verifyChain(roots *x509.CertPool) func(tls.ConnectionState) error {
 		for _, c := range s.PeerCertificates[1:] {
 			opts.Intermediates.AddCert(c)
 		}
-		_, err := s.PeerCertificates[0].Verify(opts)
-		return err
+		if _, err := s.PeerCertificates[0].Verify(opts); err != nil {
+			return &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: err}
+		}
+		return nil
 	}
 }

@@ -1,78 +1,25 @@
 package config
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"neutron-ndp-proxy-agent/test/pki"
 )
 
-// authority is a certification authority of the test's own.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	file string // PEM of cert
-	dir  string
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{dir: t.TempDir()}
-	a.file, a.cert, a.key = a.issue(t, "ca", &x509.Certificate{
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, Subject: pkix.Name{CommonName: "test authority"},
-	})
-	return a
-}
-
-// issue writes <name>.pem with certificate and key.
-func (a *authority) issue(t *testing.T, name string, template *x509.Certificate) (file string, cert *x509.Certificate, key *ecdsa.PrivateKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template.SerialNumber = big.NewInt(time.Now().UnixNano())
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})...)
-	file = filepath.Join(a.dir, name+".pem")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file, cert, key
-}
-
 // handshake connects a client with config c to a broker that shows the
-// certificate in file, and returns the name of the client certificate
+// certificate shown, and returns the name of the client certificate
 // that the broker saw, and the client's error.
-func handshake(t *testing.T, c *tls.Config, serverName, file string, server *tls.Config) (seen string, clientErr error) {
+func handshake(t *testing.T, c *tls.Config, serverName string, shown pki.Pair, server *tls.Config) (seen string, clientErr error) {
 	t.Helper()
-	pair, err := tls.LoadX509KeyPair(file, file)
+	pair, err := tls.LoadX509KeyPair(shown.CertFile, shown.KeyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,22 +44,23 @@ func handshake(t *testing.T, c *tls.Config, serverName, file string, server *tls
 }
 
 func TestTLSVerification(t *testing.T) {
-	ours, foreign := newAuthority(t), newAuthority(t)
-	named := &x509.Certificate{DNSNames: []string{"broker"}, IPAddresses: []net.IP{net.IPv4(10, 0, 0, 1)}}
-	good, _, _ := ours.issue(t, "broker", named)
-	bad, _, _ := foreign.issue(t, "broker", named)
+	ours, foreign := pki.New(t, "ours"), pki.New(t, "foreign")
+	named := x509.Certificate{DNSNames: []string{"broker"}, IPAddresses: []net.IP{net.IPv4(10, 0, 0, 1)}}
+	good := ours.Issue(t, named)
+	bad := foreign.Issue(t, named)
 	for _, tc := range []struct {
-		name       string
-		r          Rabbit
-		server     string
-		cert, want string // want is a part of the error, "" for success
+		name   string
+		r      Rabbit
+		server string
+		cert   pki.Pair
+		want   string // a part of the error, "" for success
 	}{
-		{"right name", Rabbit{SSLCAFile: ours.file, SSLVerifyHostname: true}, "broker", good, ""},
-		{"right address", Rabbit{SSLCAFile: ours.file, SSLVerifyHostname: true}, "10.0.0.1", good, ""},
-		{"wrong name", Rabbit{SSLCAFile: ours.file, SSLVerifyHostname: true}, "other", good, "not other"},
-		{"wrong name, not verified", Rabbit{SSLCAFile: ours.file}, "other", good, ""},
-		{"foreign authority", Rabbit{SSLCAFile: ours.file, SSLVerifyHostname: true}, "broker", bad, "unknown authority"},
-		{"foreign authority, name not verified", Rabbit{SSLCAFile: ours.file}, "broker", bad, "unknown authority"},
+		{"right name", Rabbit{SSLCAFile: ours.File, SSLVerifyHostname: true}, "broker", good, ""},
+		{"right address", Rabbit{SSLCAFile: ours.File, SSLVerifyHostname: true}, "10.0.0.1", good, ""},
+		{"wrong name", Rabbit{SSLCAFile: ours.File, SSLVerifyHostname: true}, "other", good, "not other"},
+		{"wrong name, not verified", Rabbit{SSLCAFile: ours.File}, "other", good, ""},
+		{"foreign authority", Rabbit{SSLCAFile: ours.File, SSLVerifyHostname: true}, "broker", bad, "unknown authority"},
+		{"foreign authority, name not verified", Rabbit{SSLCAFile: ours.File}, "broker", bad, "unknown authority"},
 		{"system's roots", Rabbit{SSLVerifyHostname: true}, "broker", good, "unknown authority"},
 		{"system's roots, name not verified", Rabbit{}, "broker", good, "unknown authority"},
 	} {
@@ -133,20 +81,20 @@ func TestTLSVerification(t *testing.T) {
 // TestTLSClientCertificate: the certificate is sent, from one file or two, and
 // one that is renewed is used without a restart.
 func TestTLSClientCertificate(t *testing.T) {
-	ca := newAuthority(t)
-	broker, _, _ := ca.issue(t, "broker", &x509.Certificate{DNSNames: []string{"broker"}})
+	ca := pki.New(t, "ca")
+	broker := ca.Issue(t, x509.Certificate{DNSNames: []string{"broker"}})
 	pool := x509.NewCertPool()
-	pool.AddCert(ca.cert)
+	pool.AddCert(ca.Cert)
 	server := &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool, MinVersion: tls.VersionTLS12}
-	client := func(cn string) string {
-		f, _, _ := ca.issue(t, "client", &x509.Certificate{
+	file := filepath.Join(t.TempDir(), "client.pem")
+	client := func(cn string) {
+		pki.Put(t, file, ca.Issue(t, x509.Certificate{
 			Subject: pkix.Name{CommonName: cn}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-		})
-		return f
+		}).PEM)
 	}
-	file := client("first")
+	client("first")
 	for _, key := range []string{"", file} {
-		r := Rabbit{SSL: true, SSLCAFile: ca.file, SSLCertFile: file, SSLKeyFile: key, SSLVerifyHostname: true}
+		r := Rabbit{SSL: true, SSLCAFile: ca.File, SSLCertFile: file, SSLKeyFile: key, SSLVerifyHostname: true}
 		c, err := r.TLSConfig()
 		if err != nil {
 			t.Fatal(err)

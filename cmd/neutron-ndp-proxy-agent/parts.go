@@ -20,11 +20,7 @@ import (
 
 // newClient returns the client of broker and server. wantPort is [rpc.Config.WantPort].
 func newClient(cfg *config.Config, wantPort func(id string) bool, log *zap.Logger) (*rpc.Client, error) {
-	secure, err := cfg.Rabbit.TLSConfig()
-	if err != nil {
-		return nil, fmt.Errorf("TLS to the broker: %w", err)
-	}
-	c := clientConfig(cfg, secure, log)
+	c := clientConfig(cfg, log)
 	c.WantPort = wantPort
 	client, err := rpc.New(c)
 	if err != nil {
@@ -34,7 +30,13 @@ func newClient(cfg *config.Config, wantPort func(id string) bool, log *zap.Logge
 }
 
 // clientConfig translates the operator's options for the room that knows AMQP.
-func clientConfig(cfg *config.Config, secure *tls.Config, log *zap.Logger) rpc.Config {
+func clientConfig(cfg *config.Config, log *zap.Logger) rpc.Config {
+	// The files are read for each connection, as oslo.messaging's driver does:
+	// a renewed authority or certificate counts from the next one on.
+	var secure func() (*tls.Config, error)
+	if cfg.Rabbit.SSL {
+		secure = cfg.Rabbit.TLSConfig
+	}
 	hosts := make([]amqp.Endpoint, 0, len(cfg.Transport.Hosts))
 	for _, h := range cfg.Transport.Hosts {
 		hosts = append(hosts, amqp.Endpoint{

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -23,6 +22,7 @@ host = h
 transport_url = rabbit://u:p@broker:1/v
 control_exchange = x
 [oslo_messaging_rabbit]
+ssl = true
 rabbit_login_method = PLAIN
 kombu_failover_strategy = shuffle
 heartbeat_timeout_threshold = 7
@@ -45,7 +45,7 @@ rabbit_quorum_max_memory_bytes = 5
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := clientConfig(cfg, &tls.Config{MinVersion: tls.VersionTLS13}, zap.NewNop())
+	got := clientConfig(cfg, zap.NewNop())
 	notOptions := map[string]bool{
 		"ProxyChunk": true, "PortChunk": true, "Now": true, "Rand": true, // the client's own choice
 		"WantPort":    true, // of the inventory, according to agent_mode: newNeutronFeed

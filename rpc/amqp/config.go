@@ -87,8 +87,11 @@ type Config struct {
 	Hosts []Endpoint
 	// VHost is the virtual host; "" means "/".
 	VHost string
-	// TLS enables TLS. An empty ServerName becomes the endpoint's host.
-	TLS *tls.Config
+	// TLS, if not nil, enables TLS. It is asked for each connection anew, so that
+	// authorities and certificates may be replaced while the process runs; an
+	// error is that attempt's failure. An empty ServerName becomes the endpoint's
+	// host.
+	TLS func() (*tls.Config, error)
 	// Heartbeat is how long a silent broker is believed to be alive
 	// (heartbeat_timeout_threshold). 0 leaves the interval to the broker.
 	Heartbeat time.Duration

@@ -2,16 +2,19 @@ package amqp
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 )
+
+// lastWords bounds the wait for what a broker said before it hung up. It is on
+// this machine already.
+const lastWords = 500 * time.Millisecond
 
 // guardedConn gives every write a deadline and remembers why reading ended:
 // the library turns each failure of the handshake into "username or password
@@ -19,9 +22,12 @@ import (
 type guardedConn struct {
 	net.Conn
 	writeTimeout time.Duration
+	shaking      atomic.Bool   // the handshake is not over
+	ended        chan struct{} // closed when reading ended
 
 	mu      sync.Mutex
 	readErr error
+	first   []byte // of what the broker said, up to the length of a TLS alert's head
 }
 
 func (c *guardedConn) Write(p []byte) (int, error) {
@@ -30,25 +36,38 @@ func (c *guardedConn) Write(p []byte) (int, error) {
 	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.writeTimeout)); err != nil {
 		return 0, err
 	}
-	return c.Conn.Write(p)
-}
-
-func (c *guardedConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if err != nil {
-		c.mu.Lock()
-		if c.readErr == nil {
-			c.readErr = err
+	n, err := c.Conn.Write(p)
+	if err != nil && c.shaking.Load() {
+		// A broker that hangs up says why before; whether its words or the
+		// failure of our next write are met first is chance, and the library
+		// closes the connection at the latter.
+		select {
+		case <-c.ended:
+		case <-time.After(lastWords):
 		}
-		c.mu.Unlock()
 	}
 	return n, err
 }
 
-func (c *guardedConn) lastReadError() error {
+func (c *guardedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.readErr
+	if len(c.first) < 2 {
+		c.first = append(c.first, p[:min(n, 2)]...)
+	}
+	if err != nil && c.readErr == nil {
+		c.readErr = err
+		close(c.ended)
+	}
+	return n, err
+}
+
+// heard tells how the broker began to speak and why it ended, if it has.
+func (c *guardedConn) heard() (first []byte, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.first, c.readErr
 }
 
 // dial connects, shakes hands and opens the virtual host, all within
@@ -68,18 +87,18 @@ func dial(ctx context.Context, cfg Config, e Endpoint) (*amqp091.Connection, net
 		return nil, nil, err
 	}
 	// And a stopping process does not wait for the handshake.
-	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
+	raw := nc
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	defer stop()
 
 	if cfg.TLS != nil {
-		tc := tls.Client(nc, tlsConfig(cfg.TLS, e))
-		if err := tc.HandshakeContext(ctx); err != nil {
-			_ = nc.Close()
-			return nil, nil, fmt.Errorf("TLS handshake: %w", err)
+		if nc, err = secure(ctx, cfg, e, nc); err != nil {
+			return nil, nil, err
 		}
-		nc = tc
 	}
-	g := &guardedConn{Conn: nc, writeTimeout: cfg.OpTimeout}
+	g := &guardedConn{Conn: nc, writeTimeout: cfg.OpTimeout, ended: make(chan struct{})}
+	g.shaking.Store(true)
+	defer g.shaking.Store(false)
 	conn, err := amqp091.Open(g, amqp091.Config{
 		SASL:       []amqp091.Authentication{login(cfg.Login, e)},
 		Vhost:      cfg.VHost,
@@ -113,10 +132,18 @@ func handshakeError(ctx context.Context, g *guardedConn, cfg Config, e Endpoint,
 	if cause := ctx.Err(); cause != nil && errors.Is(cause, context.Canceled) {
 		return cause
 	}
-	if errors.Is(g.lastReadError(), os.ErrDeadlineExceeded) || ctx.Err() != nil {
+	first, ended := g.heard()
+	if timedOut(ended) || ctx.Err() != nil {
 		return fmt.Errorf("no answer in the AMQP handshake within %v", cfg.DialTimeout)
 	}
+	var op *net.OpError
 	switch {
+	case cfg.TLS == nil && tlsAlert(first):
+		return errWantsTLS
+	case errors.As(ended, &op) && op.Op == "remote error":
+		// With TLS 1.3 the client's handshake is over before the broker looks
+		// at the client's certificate.
+		return explainTLS(ended, e)
 	case errors.Is(err, amqp091.ErrSASL):
 		return fmt.Errorf("broker does not offer login method %s: %w", cfg.Login, err)
 	case errors.Is(err, amqp091.ErrCredentials), hasCode(err, amqp091.AccessRefused):
@@ -126,14 +153,6 @@ func handshakeError(ctx context.Context, g *guardedConn, cfg Config, e Endpoint,
 		return fmt.Errorf("virtual host %q as user %q: %w", Clean(cfg.VHost), Clean(e.User), explain(err))
 	}
 	return fmt.Errorf("AMQP handshake: %w", explain(err))
-}
-
-func tlsConfig(base *tls.Config, e Endpoint) *tls.Config {
-	c := base.Clone()
-	if c.ServerName == "" {
-		c.ServerName = e.Host
-	}
-	return c
 }
 
 func login(method Login, e Endpoint) amqp091.Authentication {

@@ -35,11 +35,15 @@ type Broker struct {
 	// Host and Port are where it listens for AMQP.
 	Host string
 	Port int
+	// TLSPort is where it listens with TLS, if told to by [StartTLS].
+	TLSPort int
 	// URL is "amqp://neutron:neutron-secret@127.0.0.1:<port>/", for the virtual
 	// host "/".
 	URL string
 	// Dir holds data, logs and settings.
 	Dir string
+
+	tls *TLS // nil: no listener with TLS
 
 	epmdPort, distPort, httpPort int
 	logf                         func(string, ...any)
@@ -63,7 +67,9 @@ func Start(t testing.TB) *Broker {
 }
 
 // New starts a broker that keeps everything in dir. The caller closes it.
-func New(dir string, logf func(string, ...any)) (*Broker, error) {
+func New(dir string, logf func(string, ...any)) (*Broker, error) { return newBroker(dir, logf, nil) }
+
+func newBroker(dir string, logf func(string, ...any), secure *TLS) (*Broker, error) {
 	for _, f := range []string{serverBin, ctlBin} {
 		if _, err := os.Stat(f); err != nil {
 			return nil, fmt.Errorf("rabbit: %s is missing: install Debian's package rabbitmq-server: %w", f, err)
@@ -72,12 +78,15 @@ func New(dir string, logf func(string, ...any)) (*Broker, error) {
 	if logf == nil {
 		logf = func(string, ...any) {}
 	}
-	b := &Broker{Host: "127.0.0.1", Dir: dir, logf: logf}
-	ports, err := freePorts(4)
+	b := &Broker{Host: "127.0.0.1", Dir: dir, tls: secure, logf: logf}
+	ports, err := freePorts(5)
 	if err != nil {
 		return nil, err
 	}
 	b.Port, b.epmdPort, b.distPort, b.httpPort = ports[0], ports[1], ports[2], ports[3]
+	if secure != nil {
+		b.TLSPort = ports[4]
+	}
 	b.URL = b.vhostURL("/")
 	if err := b.settings(); err != nil {
 		return nil, err
@@ -117,6 +126,10 @@ func (b *Broker) vhostURL(vhost string) string {
 func (b *Broker) settings() error {
 	cookie := make([]byte, 16)
 	_, _ = rand.Read(cookie) // documented never to fail
+	more := ""
+	if b.tls != nil {
+		more = b.tls.conf(b.TLSPort)
+	}
 	for _, f := range []struct {
 		name, text string
 		mode       os.FileMode
@@ -133,7 +146,7 @@ default_user_tags.administrator = true
 loopback_users = none
 # statistics are not wanted, and the sooner the objects are listed the better
 collect_statistics_interval = 1000
-`, b.Port, b.httpPort, User, Password), 0o600},
+%s`, b.Port, b.httpPort, User, Password, more), 0o600},
 	} {
 		if err := os.WriteFile(b.path(f.name), []byte(f.text), f.mode); err != nil {
 			return fmt.Errorf("rabbit: %w", err)
@@ -159,7 +172,7 @@ func (b *Broker) env() []string {
 		"RABBITMQ_ENABLED_PLUGINS_FILE=" + b.path("enabled_plugins"),
 		"RABBITMQ_CONF_ENV_FILE=/dev/null",
 		"RABBITMQ_DIST_PORT=" + strconv.Itoa(b.distPort),
-		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}",
+		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} -ssl bypass_pem_cache true",
 		// Fewer schedulers and no spinning: the machine is shared.
 		"RABBITMQ_SCHEDULER_BIND_TYPE=u",
 		"RABBITMQ_SERVER_ERL_ARGS=+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
