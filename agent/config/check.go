@@ -25,6 +25,7 @@ func (l *loader) check() {
 	l.checkHost(c.Host)
 	l.checkQueues(&c.Rabbit)
 	l.checkTLS(&c.Rabbit)
+	l.checkExposed()
 	// oslo.messaging treats 0 as 1 for the first and would spin on the second.
 	c.Rabbit.RetryInterval = max(c.Rabbit.RetryInterval, time.Second)
 	c.Rabbit.RetryMax = max(c.Rabbit.RetryMax, c.Rabbit.RetryInterval)
@@ -94,9 +95,12 @@ func (l *loader) checkHost(host string) {
 	if where == "" {
 		whose = "the machine's name "
 	}
-	l.fail(where, n, fmt.Errorf("%s%.210q cannot be part of a routing key: no white space, *, # or control characters, and at most %d bytes",
-		whose, host, maxHost))
+	l.fail(where, n, fmt.Errorf("%s%s cannot be part of a routing key: no white space, *, # or control characters, and at most %d bytes",
+		whose, quote(short(host)), maxHost))
 }
+
+// short is the head of a text that is much too long to be shown.
+func short(text string) string { return fmt.Sprintf("%.210s", text) }
 
 // checkQueues refuses what oslo.messaging refuses at start.
 func (l *loader) checkQueues(r *Rabbit) {

@@ -2,6 +2,8 @@ package config
 
 import (
 	"time"
+
+	"neutron-ndp-proxy-agent/internal/secret"
 )
 
 // Where the published addresses come from: values of [NDPProxy.Source].
@@ -20,7 +22,7 @@ const (
 )
 
 // Config is everything the daemon was told, validated and with defaults filled
-// in. It holds secrets only as [Secret], so printing or logging it is safe.
+// in. It holds secrets only as [secret.Text], so printing or logging it is safe.
 type Config struct {
 	Files   []string          // the files that were read, in order of rising precedence
 	Origins map[string]string // "[group] option" -> "file:line"; options at their default are absent
@@ -62,10 +64,10 @@ type Transport struct {
 
 // Endpoint is one broker with the credentials to use there.
 type Endpoint struct {
-	Host     string // name or address, IPv6 without brackets
-	Port     uint16 // 5672 unless given, also with TLS: oslo does not switch to 5671
-	User     string // "guest" when the URL has none, as kombu does
-	Password Secret // likewise
+	Host     string      // name or address, IPv6 without brackets
+	Port     uint16      // 5672 unless given, also with TLS: oslo does not switch to 5671
+	User     string      // "guest" when the URL has none, as kombu does
+	Password secret.Text // likewise
 }
 
 // Rabbit is [oslo_messaging_rabbit], as far as it changes what this client

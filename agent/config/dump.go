@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"go.uber.org/zap/zapcore"
+
+	"neutron-ndp-proxy-agent/internal/secret"
 )
 
 // String lists every option that was read with its value and, where it is not
@@ -45,7 +47,11 @@ func (c *Config) each(fn func(option, value string)) {
 			}
 			fn(n.String(), url)
 		default:
-			fn(n.String(), strings.ReplaceAll(r.get(t), "\n", `\n`))
+			value := strings.ReplaceAll(r.get(t), "\n", `\n`)
+			if hasURL(value) { // see quote
+				value = secret.Redacted
+			}
+			fn(n.String(), value)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"sort"
 	"strings"
 
@@ -140,7 +141,10 @@ func (l *loader) unknown() {
 			for _, e := range s.Entries {
 				n := name{groupNDPProxy, e.Key}
 				where := fmt.Sprintf("%s:%d", f.Path, e.Line)
-				if _, ours := l.known[n]; !ours {
+				if _, ours := l.known[n]; !ours && !optionName.MatchString(e.Key) {
+					// It may be the rest of a transport_url that was broken over lines.
+					l.fail(where, name{}, errors.New("what stands before the = or : is not the name of an option (not shown)"))
+				} else if !ours {
 					l.fail(where, n, errors.New("unknown option"+l.suggest(e.Key, names)))
 				} else if before, twice := seen[e.Key]; twice {
 					l.warn(where, "%v was already set in line %d; this value counts", n, before)
@@ -150,6 +154,10 @@ func (l *loader) unknown() {
 		}
 	}
 }
+
+// optionName is what an option may be called, and in what length. Hyphens are
+// of a command line, and a frequent mistake.
+var optionName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`)
 
 // suggest names the option that was probably meant: one of another group
 // spelled like this, or one of ours spelled nearly like this.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"neutron-ndp-proxy-agent/internal/secret"
 )
 
 func TestDefaults(t *testing.T) {
@@ -19,7 +21,7 @@ func TestDefaults(t *testing.T) {
 		Origins: map[string]string{"[DEFAULT] transport_url": dir + "/neutron.conf:2"},
 		Host:    "node1", AgentMode: "legacy", VRRPAdvertInterval: 2 * time.Second, StatePath: "/var/lib/neutron", ControlExchange: "neutron",
 		ReportInterval: 30 * time.Second, RPCResponseTimeout: time.Minute,
-		Transport: Transport{VHost: "/", Hosts: []Endpoint{{"broker", 5672, "u", NewSecret("p")}}},
+		Transport: Transport{VHost: "/", Hosts: []Endpoint{{"broker", 5672, "u", secret.New("p")}}},
 		Rabbit: Rabbit{
 			SSLVerifyHostname: true, HeartbeatTimeout: time.Minute, LoginMethod: "AMQPLAIN",
 			FailoverStrategy: "round-robin", RetryInterval: time.Second, RetryBackoff: 2 * time.Second, RetryMax: 30 * time.Second,

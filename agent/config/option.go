@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"neutron-ndp-proxy-agent/internal/secret"
+)
 
 // Kind is the type of an option's value, as oslo.config writes it down.
 type Kind int
@@ -73,7 +77,7 @@ type row struct {
 	item     func(string) error // what is wrong with an item of a List; nil: nothing can be
 	unused   string             // of an option that is only looked at: why its value has no effect here
 	// field points to where the value is kept: *string, *bool, *int, *uint8,
-	// *time.Duration, *[]string or *Secret.
+	// *time.Duration, *[]string or *secret.Text.
 	field func(*target) any
 }
 
@@ -81,7 +85,7 @@ func (r row) name() name { return name{r.Group, r.Name} }
 
 // secret reports whether the value must not be shown, nor any part of it.
 func (r row) secret() bool {
-	_, is := r.field(&target{Config: &Config{}}).(*Secret)
+	_, is := r.field(&target{Config: &Config{}}).(*secret.Text)
 	return is
 }
 
@@ -96,7 +100,7 @@ func (n name) String() string { return "[" + n.group + "] " + n.option }
 // in another shape.
 type target struct {
 	*Config
-	transportURL Secret
+	transportURL secret.Text
 	downTime     time.Duration
 	ignored      ignored
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"neutron-ndp-proxy-agent/agent/config/inifile"
+	"neutron-ndp-proxy-agent/internal/secret"
 )
 
 // The tests of this file hand the same generated input to OpenStack's own code
@@ -217,7 +218,7 @@ func TestOsloValues(t *testing.T) {
 			}
 			got := row.get(tg)
 			if row.secret() {
-				got = row.field(tg).(*Secret).Reveal()
+				got = row.field(tg).(*secret.Text).Reveal()
 			}
 			if got != w.Value && !sameNumber(got, w.Value) {
 				t.Errorf("%d: %s: ours %q, oslo %q\n%s", i, key, got, w.Value, jobs[i].Text)

@@ -181,11 +181,11 @@ func checkDevicePattern(s string) error {
 	case s == "":
 		return errors.New("has an empty item")
 	case err != nil:
-		return fmt.Errorf("%q is not a shell pattern", s)
+		return fmt.Errorf("%s is not a shell pattern", quote(s))
 	case strings.ContainsFunc(s, func(r rune) bool { return r == '/' || unicode.IsSpace(r) || !unicode.IsPrint(r) }):
-		return fmt.Errorf("%q is not the name of a device", s)
+		return fmt.Errorf("%s is not the name of a device", quote(s))
 	case !strings.ContainsAny(s, `*?[\`) && len(s) > maxDevice:
-		return fmt.Errorf("%q is longer than a device's name can be, %d bytes", s, maxDevice)
+		return fmt.Errorf("%s is longer than a device's name can be, %d bytes", quote(s), maxDevice)
 	}
 	return nil
 }

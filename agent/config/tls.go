@@ -77,7 +77,7 @@ func setTLSVersion(c *tls.Config, version string) error {
 	case "sslv2", "sslv3":
 		return fmt.Errorf("%s is broken and not supported; leave it empty to negotiate", version)
 	default:
-		return fmt.Errorf("%q is not one of TLSv1, TLSv1_1, TLSv1_2, SSLv23", version)
+		return fmt.Errorf("%s is not one of TLSv1, TLSv1_1, TLSv1_2, SSLv23", quote(version))
 	}
 	c.MaxVersion = c.MinVersion
 	return nil

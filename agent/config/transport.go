@@ -9,6 +9,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"neutron-ndp-proxy-agent/internal/secret"
 )
 
 const (
@@ -21,7 +23,7 @@ func (e Endpoint) String() string {
 	return net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
 }
 
-// String is the URL with the passwords redacted, and with them users that
+// String is the URL with the passwords secret.Redacted, and with them users that
 // differ from host to host: a comma in a password that was not escaped makes
 // its second half a user.
 func (t Transport) String() string {
@@ -29,9 +31,9 @@ func (t Transport) String() string {
 	for i, h := range t.Hosts {
 		user := url.User(h.User).String()
 		if h.User != t.Hosts[0].User || h.User != t.Hosts[len(t.Hosts)-1].User {
-			user = redacted
+			user = secret.Redacted
 		}
-		hosts[i] = user + ":" + redacted + "@" + h.String()
+		hosts[i] = user + ":" + secret.Redacted + "@" + h.String()
 	}
 	return "rabbit://" + strings.Join(hosts, ",") + "/" + url.PathEscape(t.VHost)
 }
@@ -127,7 +129,7 @@ func (p *parsedURL) parseHosts(hosts string) error {
 		p.Hosts = append(p.Hosts, e)
 	}
 	if len(p.Hosts) == 0 {
-		p.Hosts = []Endpoint{{"localhost", defaultPort, guest, NewSecret(guest)}}
+		p.Hosts = []Endpoint{{"localhost", defaultPort, guest, secret.New(guest)}}
 		p.warnings = append(p.warnings, "no host given: guest@localhost is used, as oslo.messaging does")
 	}
 	return nil
@@ -152,7 +154,7 @@ func (c credentials) plural() string { return strings.Replace(c.String(), "has",
 
 // parseHost reads [user[:password]@]host[:port].
 func parseHost(text string) (e Endpoint, has credentials, err error) {
-	e = Endpoint{Port: defaultPort, User: guest, Password: NewSecret(guest)}
+	e = Endpoint{Port: defaultPort, User: guest, Password: secret.New(guest)}
 	hostport := text
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		hostport = text[at+1:]
@@ -164,7 +166,7 @@ func parseHost(text string) (e Endpoint, has credentials, err error) {
 			e.User = u
 		}
 		if pw := unescape(password); pw != "" {
-			e.Password = NewSecret(pw)
+			e.Password = secret.New(pw)
 		}
 	}
 	host, port, err := splitHostPort(hostport)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"neutron-ndp-proxy-agent/internal/secret"
 )
 
 // set stores the value text of option r in t. The error says what is wrong and
@@ -17,8 +19,8 @@ func (r row) set(t *target, text string) error {
 		return errors.New("must not be empty")
 	}
 	switch f := r.field(t).(type) {
-	case *Secret:
-		*f = NewSecret(text)
+	case *secret.Text:
+		*f = secret.New(text)
 	case *string:
 		if err := r.checkString(text); err != nil {
 			return err
@@ -69,8 +71,8 @@ func (r row) set(t *target, text string) error {
 // come out redacted.
 func (r row) get(t *target) string {
 	switch f := r.field(t).(type) {
-	case *Secret:
-		return redacted
+	case *secret.Text:
+		return secret.Redacted
 	case *string:
 		return *f
 	case *[]string:
@@ -88,6 +90,17 @@ func (r row) get(t *target) string {
 	}
 }
 
+// quote is a value as an error may show it. One with a URL in it is not shown:
+// it may be the transport_url, by a $reference or in the wrong line.
+func quote(text string) string {
+	if hasURL(text) {
+		return "a value with a URL in it (not shown)"
+	}
+	return strconv.Quote(text)
+}
+
+func hasURL(text string) bool { return strings.Contains(text, "://") }
+
 func (r row) checkString(text string) error {
 	switch {
 	case len(r.Choices) > 0:
@@ -98,13 +111,15 @@ func (r row) checkString(text string) error {
 			}
 			values[i] = c.Value
 		}
-		return fmt.Errorf("%q is not one of %s%s", text, strings.Join(values, ", "), didYouMean(text, values))
+		return fmt.Errorf("%s is not one of %s%s", quote(text), strings.Join(values, ", "), didYouMean(text, values))
 	case r.pattern != "" && !regexp.MustCompile(`^(?:`+r.pattern+`)$`).MatchString(text):
-		return fmt.Errorf("%q is not %s", text, r.shape)
+		return fmt.Errorf("%s is not %s", quote(text), r.shape)
+	case r.Kind == Path && hasURL(text):
+		return fmt.Errorf("%s is not a path", quote(text))
 	case strings.ContainsRune(text, 0):
-		return fmt.Errorf("%q has a NUL character in it", text)
+		return fmt.Errorf("%s has a NUL character in it", quote(text))
 	case r.Kind == Path && r.Group == groupNDPProxy && text != "" && !strings.HasPrefix(text, "/"):
-		return fmt.Errorf("%q is not an absolute path", text)
+		return fmt.Errorf("%s is not an absolute path", quote(text))
 	}
 	return nil
 }
@@ -154,7 +169,7 @@ func parseBool(text string) (bool, error) {
 	case "false", "0", "off", "no":
 		return false, nil
 	}
-	return false, fmt.Errorf("%q is not a boolean: true, false, yes, no, on, off, 1 or 0", text)
+	return false, fmt.Errorf("%s is not a boolean: true, false, yes, no, on, off, 1 or 0", quote(text))
 }
 
 var ( // Python's int() and float(), for ASCII digits
@@ -165,7 +180,7 @@ var ( // Python's int() and float(), for ASCII digits
 func parseInt(text string) (float64, error) {
 	s := strings.TrimSpace(text)
 	if !intSyntax.MatchString(s) {
-		return 0, fmt.Errorf("%q is not an integer", text)
+		return 0, fmt.Errorf("%s is not an integer", quote(text))
 	}
 	// A float64 is exact far beyond any option's range.
 	return toFloat(s)
@@ -174,7 +189,7 @@ func parseInt(text string) (float64, error) {
 func parseFloat(text string) (float64, error) {
 	s := strings.TrimSpace(text)
 	if !floatSyntax.MatchString(s) {
-		return 0, fmt.Errorf("%q is not a number", text)
+		return 0, fmt.Errorf("%s is not a number", quote(text))
 	}
 	return toFloat(s)
 }
@@ -184,7 +199,7 @@ func parseFloat(text string) (float64, error) {
 func toFloat(s string) (float64, error) {
 	v, err := strconv.ParseFloat(strings.ReplaceAll(s, "_", ""), 64)
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return 0, fmt.Errorf("%q is not a number", s)
+		return 0, fmt.Errorf("%s is not a number", quote(s))
 	}
 	return v, nil
 }

@@ -40,7 +40,7 @@ func clientConfig(cfg *config.Config, log *zap.Logger) rpc.Config {
 	hosts := make([]amqp.Endpoint, 0, len(cfg.Transport.Hosts))
 	for _, h := range cfg.Transport.Hosts {
 		hosts = append(hosts, amqp.Endpoint{
-			Host: h.Host, Port: int(h.Port), User: h.User, Password: amqp.Secret(h.Password.Reveal()),
+			Host: h.Host, Port: int(h.Port), User: h.User, Password: h.Password,
 		})
 	}
 	return rpc.Config{

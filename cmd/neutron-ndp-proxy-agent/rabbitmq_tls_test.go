@@ -139,13 +139,15 @@ func until(t *testing.T, what string, show func() string, ok func() bool) {
 
 func (c *tlsCloud) verification(t *testing.T) {
 	vhost, _ := c.broker.VHost(t)
-	client := c.ours.Issue(t, x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-	stranger := c.foreign.Issue(t, x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	client := c.ours.Issue(t, pki.Client())
+	stranger := c.foreign.Issue(t, pki.Client())
 	old := c.ours.Issue(t, x509.Certificate{NotAfter: time.Now().Add(-time.Minute), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	both := filepath.Join(t.TempDir(), "both.pem")
 	pki.Put(t, both, client.PEM)
 	ca := "ssl = true\nssl_ca_file = " + c.ours.File + "\n"
-	identity := func(p pki.Pair) string { return ca + "ssl_cert_file = " + p.CertFile + "\nssl_key_file = " + p.KeyFile + "\n" }
+	identity := func(p pki.Pair) string {
+		return ca + "ssl_cert_file = " + p.CertFile + "\nssl_key_file = " + p.KeyFile + "\n"
+	}
 	const anyName = "ssl_enforce_hostname_verification = false\n"
 	const refused = "the broker refuses the client certificate of ssl_cert_file: "
 	for _, tc := range []struct {
@@ -269,9 +271,9 @@ func (c *tlsCloud) severalHosts(t *testing.T) {
 func (c *tlsCloud) daemon(t *testing.T) {
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	pki.Put(t, ca, pemOf(t, c.ours.File))
-	client := c.ours.Issue(t, x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	client := c.ours.Issue(t, pki.Client())
 	identity := filepath.Join(t.TempDir(), "client.pem")
-	pki.Put(t, identity, c.foreign.Issue(t, x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}).PEM)
+	pki.Put(t, identity, c.foreign.Issue(t, pki.Client()).PEM)
 	for _, tc := range []struct {
 		name, listener, options string
 		want                    string // the trouble; "" for none

@@ -10,21 +10,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"neutron-ndp-proxy-agent/internal/secret"
 )
-
-// Secret is a string that never shows itself: not in logs, errors, %#v or JSON.
-type Secret string
-
-const redacted = "[redacted]"
-
-// String hides the value.
-func (Secret) String() string { return redacted }
-
-// GoString hides the value from %#v.
-func (Secret) GoString() string { return redacted }
-
-// MarshalText hides the value from encoders.
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Endpoint is one broker of the cluster, with the credentials that the
 // transport URL gives for it.
@@ -34,7 +22,7 @@ type Endpoint struct {
 	// Port is the TCP port; 0 means 5672 (oslo's default, also with TLS).
 	Port     int
 	User     string
-	Password Secret
+	Password secret.Text
 }
 
 // DefaultPort is used for endpoints that name none.

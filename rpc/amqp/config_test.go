@@ -6,24 +6,42 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"neutron-ndp-proxy-agent/internal/secret"
 )
 
 // The password must not come out of an endpoint in any form of printing.
 func TestSecretStaysSecret(t *testing.T) {
-	e := Endpoint{Host: "mq1", User: "neutron", Password: "s3cr3t"}
+	e := Endpoint{Host: "mq1", User: "neutron", Password: secret.New("s3cr3t")}
 	js, err := json.Marshal(e)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := Config{Hosts: []Endpoint{e}}
+	conn, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, out := range []string{
 		fmt.Sprint(e), fmt.Sprintf("%v|%+v|%#v|%s|%q", e, e, e, e, e), fmt.Sprintf("%+v|%#v", cfg, cfg),
 		fmt.Sprintf("%v|%s|%q|%#v", e.Password, e.Password, e.Password, e.Password), string(js),
+		// Where fmt goes by reflection: unexported fields, and verbs for no string.
+		printed(conn), printed(cfg), printed(&cfg), printed(e.Password),
 	} {
 		if strings.Contains(out, "s3cr3t") {
 			t.Errorf("password shown in %s", out)
 		}
 	}
+}
+
+func printed(v any) string {
+	var b strings.Builder
+	for _, verb := range "vsqdxp" {
+		for _, flag := range []string{"", "+", "#"} {
+			fmt.Fprintf(&b, "%"+flag+string(verb)+"\n", v)
+		}
+	}
+	return b.String()
 }
 
 func TestEndpointAddr(t *testing.T) {

@@ -158,11 +158,11 @@ func handshakeError(ctx context.Context, g *guardedConn, cfg Config, e Endpoint,
 func login(method Login, e Endpoint) amqp091.Authentication {
 	switch method {
 	case Plain:
-		return &amqp091.PlainAuth{Username: e.User, Password: string(e.Password)}
+		return &amqp091.PlainAuth{Username: e.User, Password: e.Password.Reveal()}
 	case External:
 		return &amqp091.ExternalAuth{}
 	default:
-		return &amqp091.AMQPlainAuth{Username: e.User, Password: string(e.Password)}
+		return &amqp091.AMQPlainAuth{Username: e.User, Password: e.Password.Reveal()}
 	}
 }
 

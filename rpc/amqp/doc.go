@@ -12,5 +12,5 @@
 // Writes carry a deadline for the same reason.
 //
 // Failures are logged once per change, by broker ("host:port"); attempts are
-// counted, not logged. Credentials are of type [Secret] and appear nowhere.
+// counted, not logged. Credentials are of type [secret.Text] and appear nowhere.
 package amqp

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"neutron-ndp-proxy-agent/internal/secret"
 	"neutron-ndp-proxy-agent/rpc/amqp"
 	"neutron-ndp-proxy-agent/test/rabbit"
 )
@@ -46,7 +47,7 @@ func TestCannotConnect(t *testing.T) {
 		quick  bool // the first attempt is over when the caller gives up
 	}{
 		// RabbitMQ keeps a client with wrong credentials waiting for 3 s.
-		"wrong password": {func(c *amqp.Config) { c.Hosts[0].Password, c.DialTimeout = "wr0ng-pass", 8*time.Second },
+		"wrong password": {func(c *amqp.Config) { c.Hosts[0].Password, c.DialTimeout = secret.New("wr0ng-pass"), 8*time.Second },
 			`login as "neutron" refused (AMQPLAIN): wrong user or password`, false},
 		"wrong user":         {func(c *amqp.Config) { c.Hosts[0].User, c.Login, c.DialTimeout = "nobody", amqp.Plain, 8*time.Second }, `login as "nobody" refused (PLAIN)`, false},
 		"no such vhost":      {func(c *amqp.Config) { c.VHost = "nowhere" }, `virtual host "nowhere" as user "neutron"`, true},

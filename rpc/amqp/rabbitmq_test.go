@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"neutron-ndp-proxy-agent/internal/secret"
 	"neutron-ndp-proxy-agent/rpc/amqp"
 	"neutron-ndp-proxy-agent/test/rabbit"
 )
@@ -49,7 +50,7 @@ func config(t *testing.T) amqp.Config {
 	t.Helper()
 	vhost, _ := broker.VHost(t)
 	return amqp.Config{
-		Hosts: []amqp.Endpoint{{Host: broker.Host, Port: broker.Port, User: rabbit.User, Password: rabbit.Password}},
+		Hosts: []amqp.Endpoint{{Host: broker.Host, Port: broker.Port, User: rabbit.User, Password: secret.New(rabbit.Password)}},
 		VHost: vhost, Heartbeat: 60 * time.Second, ConnectionName: "tester:" + t.Name(), Product: "tester",
 		Retry:       amqp.Retry{Interval: 50 * time.Millisecond, Backoff: 50 * time.Millisecond, Max: 300 * time.Millisecond},
 		DialTimeout: 2 * time.Second, OpTimeout: 2 * time.Second,

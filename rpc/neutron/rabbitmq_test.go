@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"neutron-ndp-proxy-agent/internal/secret"
 	"neutron-ndp-proxy-agent/rpc/amqp"
 	"neutron-ndp-proxy-agent/rpc/neutron"
 	"neutron-ndp-proxy-agent/test/rabbit"
@@ -51,7 +52,7 @@ func brokerConfig(vhost string) neutron.Config {
 	return neutron.Config{
 		Host: testHost, CallTimeout: 5 * time.Second,
 		Broker: amqp.Config{
-			Hosts: []amqp.Endpoint{{Host: broker.Host, Port: broker.Port, User: rabbit.User, Password: rabbit.Password}},
+			Hosts: []amqp.Endpoint{{Host: broker.Host, Port: broker.Port, User: rabbit.User, Password: secret.New(rabbit.Password)}},
 			VHost: vhost, Heartbeat: time.Minute, DialTimeout: 2 * time.Second, OpTimeout: 2 * time.Second,
 			Retry: amqp.Retry{Interval: 50 * time.Millisecond, Backoff: 50 * time.Millisecond, Max: 300 * time.Millisecond},
 		},

@@ -1,5 +1,3 @@
-// Package pki is a certification authority for tests: certificates with any
-// fault that a test wants to meet, in files as programs read them.
 package pki
 
 import (
@@ -52,6 +50,11 @@ func (a *Authority) Issue(t testing.TB, template x509.Certificate) Pair {
 	t.Helper()
 	pair, _ := a.issue(t, &template)
 	return pair
+}
+
+// Client is the template of a client's certificate.
+func Client() x509.Certificate {
+	return x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
 }
 
 // SelfSigned is a certificate of no authority.
