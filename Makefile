@@ -23,6 +23,10 @@ accepts     = $(shell $(1) list -m >/dev/null 2>&1 && command -v $(1))
 GO         ?= $(or $(call accepts,go),$(call accepts,/usr/local/go/bin/go),$(call accepts,$(GO_DIR)/bin/go))
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# What looks at what we ship: known vulnerabilities, licences, the list of parts.
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+GOLICENSES  := github.com/google/go-licenses@v1.6.0
+CYCLONEDX   := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 # Version from git. Without git, or where git refuses another user's tree, it
 # still builds; the tests build too, so they need to hear that by GOFLAGS.
@@ -80,7 +84,7 @@ demo: build ## The main job without a cloud, in three namespaces (root; 15 s)
 
 .PHONY: check
 check: need-go need-cc ## Quick lane: vet, unit and namespace tests with -race, no broker (root, gcc; 5 min, then 3 min)
-	$(if $(ROOT),@test/lab/install net,@echo 'check: not root, so the tests in namespaces will skip themselves')
+	$(if $(ROOT),@test/lab/install net shells,@echo 'check: not root, so the tests in namespaces will skip themselves')
 	$(call lane,vet,$(GO) vet -tags $(TAGS) ./...)
 	$(call lane,unit and namespace tests,CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 15m ./...)
 
@@ -127,13 +131,16 @@ announcements: need-go need-root ## Measure anew what docs/announcements.md says
 	$(GO) test -count=1 -run '^TestNeighbourCacheTable$$' ./ndsend/ -update
 
 .PHONY: lint
-lint: need-go ## gofmt, golangci-lint and its room rules, shellcheck (network the first time; 2 min, then 15 s)
+lint: need-go ## gofmt, golangci-lint and its room rules, shellcheck, modules, licences, govulncheck (network; 3 min, then 40 s)
 	$(call lane,gofmt,out=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$out" ] || { echo "not gofmt'ed (make fmt):" $$out; exit 1; })
 	$(call lane,golangci-lint,$(GO) run $(GOLANGCI) run --build-tags $(TAGS) ./...)
 	$(if $(ROOT),@test/lab/install lint)
 	$(call lane,shellcheck,\
 	    if command -v shellcheck >/dev/null; then shellcheck -x $(SHELL_SCRIPTS); \
 	    else echo 'shellcheck is not installed: skipped (root would install it)'; fi)
+	$(call lane,modules,$(GO) mod verify; $(GO) mod tidy -diff)
+	$(call lane,licences,test/supply/licences $(GO) $(GOLICENSES))
+	$(call lane,known vulnerabilities,test/supply/vulncheck $(GO) $(GOVULNCHECK))
 
 .PHONY: fmt
 fmt: need-go ## Format the Go code in place, imports grouped (network the first time)
@@ -167,20 +174,35 @@ install: build ## Install below $(DESTDIR)$(PREFIX), keeping an existing ndp_pro
 	else install -m 0644 configs/ndp_proxy_agent.ini "$$ini"; fi
 
 # Owner, order and times are fixed and the binaries carry no paths, so the same
-# commit built by the same Go gives the same bytes. Without /etc: unpacking must
+# commit built by the same Go gives the same bytes (make reproducible). Without /etc: unpacking must
 # not touch an operator's files, and the sample is among the documents.
 PACKAGE = $(MODULE)-$(VERSION)-linux-$(shell $(GO) env GOARCH)
 EPOCH   = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || echo 0))
 
+# Beside the tarball and inside it: what each binary is made of (CycloneDX, read
+# from the binary itself). Inside: the licences of all that is linked, which their
+# terms want.
+STAGEDOC = dist/stage/usr/share/doc/$(MODULE)
+
 .PHONY: package
-package: need-go ## dist/*.tar.gz of what install installs, reproducible (deb and rpm: a later step)
-	rm -rf dist/stage
+package: need-go ## dist/*.tar.gz of what install installs with SBOMs, reproducible (deb and rpm: a later step; network the first time)
+	rm -rf dist
 	umask 022; $(MAKE) --no-print-directory install DESTDIR=dist/stage PREFIX=/usr SYSCONFDIR=/etc
 	rm -rf dist/stage/etc
-	tar --create --sort=name --mtime=@$(EPOCH) --owner=0 --group=0 --numeric-owner --format=gnu \
+	test/supply/licences $(GO) $(GOLICENSES) $(CURDIR)/$(STAGEDOC)/licences
+	install -D -m 0644 "$$($(GO) env GOROOT)/LICENSE" $(STAGEDOC)/licences/go.dev/LICENSE
+	export PATH="$(dir $(GO)):$$PATH" CGO_ENABLED=0; for b in $(BINARIES); do \
+	    $(GO) run -trimpath $(CYCLONEDX) bin -json -std -noserial -notimestamp -version '$(VERSION)' \
+	        -output dist/$(PACKAGE).$$b.cdx.json bin/$$b; \
+	    install -D -m 0644 dist/$(PACKAGE).$$b.cdx.json $(STAGEDOC)/sbom/$$b.cdx.json; done
+	tar --create --sort=name --mtime=@$(EPOCH) --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=gnu \
 	    --directory dist/stage --transform 's|^\.|$(PACKAGE)|' . | gzip -9n >dist/$(PACKAGE).tar.gz
 	rm -rf dist/stage
-	@cd dist && sha256sum $(PACKAGE).tar.gz | tee $(PACKAGE).tar.gz.sha256
+	@cd dist && LC_ALL=C sha256sum $(PACKAGE).* >$(PACKAGE).sha256 && cat $(PACKAGE).sha256
+
+.PHONY: reproducible
+reproducible: need-go ## make package twice, as different as two builds can be: the same bytes? (2 min)
+	$(call lane,the package built twice,test/supply/reproducible)
 
 .PHONY: clean
 clean: ## Remove bin/, dist/ and the coverage files
