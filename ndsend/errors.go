@@ -2,7 +2,9 @@ package ndsend
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"net/netip"
 )
 
 // What can go wrong, for errors.Is. The text of an error that carries one of
@@ -53,6 +55,22 @@ const (
 	errDADFailed   = notReady("its source address failed duplicate address detection: somebody else on the link has it")
 	errSourceGone  = notReady("its source address went away or became tentative while we sent")
 )
+
+// TargetError is what became of one target. The reason may be the device's and
+// stop the others too: what they get for it should name them.
+type TargetError struct {
+	Target    netip.Addr
+	Interface string
+	Err       error // never nil
+}
+
+// Error is "announce TARGET on INTERFACE: reason".
+func (e *TargetError) Error() string {
+	return fmt.Sprintf("announce %s on %s: %v", e.Target, e.Interface, e.Err)
+}
+
+// Unwrap gives the reason to errors.Is and errors.As.
+func (e *TargetError) Unwrap() error { return e.Err }
 
 // Reason is a short stable word for the kind of an error: for counters and
 // metric labels.

@@ -37,7 +37,7 @@ func Preview(config Config, targets []netip.Addr) ([]Outgoing, error) {
 	for _, target := range targets {
 		frame, err := Frame(target, from.source, from.mac, config.Flags)
 		if err != nil {
-			return nil, fmt.Errorf("announce %s on %s: %w", target, config.Interface, err)
+			return nil, &TargetError{target, config.Interface, err}
 		}
 		all = append(all, Outgoing{Target: target, Source: from.source, MAC: from.mac, Frame: frame})
 	}

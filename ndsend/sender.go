@@ -75,7 +75,8 @@ func (s *Sender) open() (err error) {
 // Trouble of the device ([ErrNotReady], [ErrNoInterface], [ErrCongested],
 // [ErrLinkType]) ends the burst; trouble of one target ([ErrBadTarget],
 // [ErrFiltered]) is reported and the others are sent. A cancelled ctx ends it
-// between two system calls, each of which takes up to 128 messages.
+// between two system calls, each of which takes up to 128 messages. An error that
+// is about one target is a [TargetError].
 func (s *Sender) Send(ctx context.Context, targets []netip.Addr) (sent []netip.Addr, err error) {
 	from, err := s.devices.read(s.config.Interface, s.config.Source)
 	if err != nil {
@@ -145,7 +146,7 @@ func (b *burst) flush(from device) bool {
 }
 
 func (b *burst) failed(target netip.Addr, err error) {
-	b.failures = append(b.failures, fmt.Errorf("announce %s on %s: %w", target, b.sender.config.Interface, err))
+	b.failures = append(b.failures, &TargetError{target, b.sender.config.Interface, err})
 }
 
 // summary is one line for a burst: its last failure, which is the device's if

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +22,10 @@ const (
 	maxAddresses = 1 << 20
 )
 
-var errNoAddress = errors.New("standard input names no address")
+var (
+	errNoAddress = errors.New("standard input names no address")
+	errUTF16     = errors.New("standard input is UTF-16, by its byte order mark: make it UTF-8 or ASCII")
+)
 
 // item is an address as it was given: a target, or the reason why not.
 type item struct {
@@ -56,7 +60,8 @@ func newItem(text, where string) item {
 }
 
 // appendList reads a list: addresses apart by white space, and comments from #
-// to the end of the line.
+// to the end of the line. A byte order mark, as editors put it before UTF-8, is
+// no part of an address.
 func appendList(items []item, r io.Reader) ([]item, error) {
 	reader := bufio.NewReaderSize(r, maxLine+len("\n"))
 	for number := 1; ; number++ {
@@ -66,6 +71,11 @@ func appendList(items []item, r io.Reader) ([]item, error) {
 			items = append(items, item{text: "", err: fmt.Errorf("%slonger than %d bytes, left out", where, maxLine)})
 			line, err = nil, skipLine(reader)
 		}
+		if number == 1 && (bytes.HasPrefix(line, []byte("\xff\xfe")) || bytes.HasPrefix(line, []byte("\xfe\xff"))) {
+			return append(items, item{err: errUTF16}), nil
+		}
+		// Of each line: several files may have been put together.
+		line = bytes.TrimPrefix(line, []byte("\ufeff"))
 		words, _, _ := strings.Cut(string(line), "#")
 		for word := range strings.FieldsSeq(words) {
 			items = append(items, newItem(word, where))

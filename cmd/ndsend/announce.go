@@ -108,10 +108,29 @@ func (j *job) rounds(all []*progress) {
 	}
 }
 
+// fail tells each of all why it was not announced.
 func fail(all []*progress, err error) {
 	for _, p := range all {
-		p.err = err
+		p.err = about(p.target, err)
 	}
+}
+
+// about is an error that stopped others than the one it names, for another.
+func about(target netip.Addr, err error) error {
+	var one *ndsend.TargetError
+	if !errors.As(err, &one) || one.Target == target {
+		return err
+	}
+	return &ndsend.TargetError{Target: target, Interface: one.Interface, Err: one.Err}
+}
+
+// reason is the text of an error without the address that it names.
+func reason(err error) string {
+	var one *ndsend.TargetError
+	if errors.As(err, &one) {
+		return one.Err.Error()
+	}
+	return err.Error()
 }
 
 // send sends one copy to each, and tells whether others may fare better. It
@@ -193,7 +212,7 @@ func (j *job) refusals(all []*progress) bool {
 		}
 		refused = true
 		same := i + 1
-		for same < len(all) && all[same].err != nil && all[same].err.Error() == first.err.Error() {
+		for same < len(all) && all[same].err != nil && reason(all[same].err) == reason(first.err) {
 			same++
 		}
 		switch n := same - i; {

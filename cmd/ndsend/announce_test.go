@@ -27,7 +27,7 @@ func (w *wire) burst(_ context.Context, _ ndsend.Config, targets []netip.Addr) (
 	for _, target := range targets {
 		if w.refuse != nil {
 			if why := w.refuse(target); why != nil {
-				err = fmt.Errorf("announce %s on qg-1: %w", target, why)
+				err = &ndsend.TargetError{Target: target, Interface: "qg-1", Err: why}
 				if why != ndsend.ErrFiltered { //nolint:errorlint // as given
 					return sent, fmt.Errorf("interface qg-1: %w", why)
 				}
@@ -190,6 +190,53 @@ func TestAnnounceJSON(t *testing.T) {
 `
 	if diff := cmp.Diff(want, got.Stdout); diff != "" || got.Code != exitSystem {
 		t.Errorf("code %d, objects (-want +got):\n%s", got.Code, diff)
+	}
+}
+
+// What stopped one stops the rest, and each address' error names that one.
+func TestEachNamesItself(t *testing.T) {
+	trouble := func(targets []netip.Addr) error {
+		// As the sender's: in the middle of a burst, behind a filtered one.
+		return fmt.Errorf("%w (and 1 more failures)", &ndsend.TargetError{Target: targets[len(targets)-1], Interface: "qg-1", Err: ndsend.ErrNotReady})
+	}
+	fake := system{
+		burst: func(_ context.Context, _ ndsend.Config, targets []netip.Addr) ([]netip.Addr, error) {
+			return targets[:1], trouble(targets)
+		},
+		preview: func(_ ndsend.Config, targets []netip.Addr) ([]ndsend.Outgoing, error) { return nil, trouble(targets) },
+	}
+	for _, c := range []struct {
+		action string
+		bad    []string
+		stderr string
+	}{
+		{"announce", []string{"::3", "::4", "::5"}, "ndsend: announce ::3 on qg-1: the interface is not ready (not announced: ::3 and 2 more)\n"},
+		{"dry-run", []string{"::2", "::3", "::4", "::5"}, "ndsend: announce ::5 on qg-1: the interface is not ready (and 1 more failures)\n"},
+	} {
+		t.Run(c.action, func(t *testing.T) {
+			line := "--json ::2 ::3 ::4 ::5 qg-1"
+			if c.action != "announce" {
+				line = "--" + c.action + " " + line
+			}
+			synctest.Test(t, func(t *testing.T) {
+				var o outcome
+				got := o.run(strings.Fields(line), "", fake)
+				if got.Stderr != c.stderr {
+					t.Errorf("standard error %q, want %q", got.Stderr, c.stderr)
+				}
+				for _, address := range c.bad {
+					found := ""
+					for object := range strings.Lines(got.Stdout) {
+						if strings.Contains(object, `"address":"`+address+`"`) {
+							found = object
+						}
+					}
+					if !strings.Contains(found, `"error":"announce `+address+" on qg-1: the interface is not ready") {
+						t.Errorf("%s: %s", address, found)
+					}
+				}
+			})
+		})
 	}
 }
 

@@ -40,7 +40,7 @@ func (j *job) previewAll() int {
 		switch {
 		case i.err != nil, err != nil:
 			if j.json {
-				j.object(previewed{head: j.head("dry-run", i, cmp.Or(i.err, err))})
+				j.object(previewed{head: j.head("dry-run", i, cmp.Or(i.err, about(i.target, err)))})
 			}
 			continue
 		case j.json:

@@ -31,6 +31,19 @@ _ndsend_namespaces() {
     done
 }
 
+# _ndsend_trim CURRENT: bash puts an answer in the place of what it takes for the
+# last word, and that begins behind a colon or = in CURRENT, or with an @.
+_ndsend_trim() {
+    local break before prefix=''
+    for break in : = @; do
+        [[ $COMP_WORDBREAKS == *"$break"* && $1 == *"$break"* ]] || continue
+        before=${1%"$break"*}
+        [[ $break == @ ]] || before+=$break
+        ((${#before} > ${#prefix})) && prefix=$before
+    done
+    [[ -z $prefix ]] || COMPREPLY=("${COMPREPLY[@]#"$prefix"}")
+}
+
 _ndsend() {
     COMPREPLY=()
     # Our own words: those of bash are cut at the colons of an address.
@@ -67,6 +80,7 @@ _ndsend() {
             else
                 _ndsend_offer "$current" < <(_ndsend_namespaces)
             fi
+            _ndsend_trim "$current"
             return
             ;;
         flags)
@@ -79,6 +93,7 @@ _ndsend() {
         _ndsend_offer "$current" <<<$'--netns\n--count\n--interval\n--rate\n--source\n--flags\n--dry-run\n--verify\n--json\n--help\n--version\n-n\n-c\n-i\n-r\n-s\n-f\n-h'
     elif ((given > 0)); then
         _ndsend_offer "$current" < <(_ndsend_interfaces "$netns")
+        _ndsend_trim "$current"
     fi
 }
 

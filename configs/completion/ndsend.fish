@@ -9,6 +9,8 @@ function __ndsend_netns
                 set -q words[(math $i + 1)]; and echo $words[(math $i + 1)]
             case '--netns=*'
                 string replace -- '--netns=' '' $words[$i]
+            case '-n*' # after the others: the name is glued to it
+                string sub -s 3 -- $words[$i]
         end
     end
 end
