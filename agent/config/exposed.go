@@ -49,18 +49,18 @@ func (l *loader) hasPassword() bool {
 // readableByAll reports whether users who have nothing to do with a file can
 // read it: by its mode and by those of the directories above it.
 func readableByAll(path string) (mode fs.FileMode, exposed bool) {
-	real, err := filepath.EvalSymlinks(path)
+	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return 0, false // what cannot be read is said elsewhere
 	}
-	if real, err = filepath.Abs(real); err != nil {
+	if target, err = filepath.Abs(target); err != nil {
 		return 0, false
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(target)
 	if err != nil || info.Mode()&0o004 == 0 {
 		return 0, false
 	}
-	for dir := filepath.Dir(real); ; dir = filepath.Dir(dir) {
+	for dir := filepath.Dir(target); ; dir = filepath.Dir(dir) {
 		if d, err := os.Stat(dir); err != nil || d.Mode()&0o001 == 0 {
 			return 0, false
 		}

@@ -235,6 +235,22 @@ func (c *tlsCloud) rotation(t *testing.T) {
 	failing("ssl_ca_file: cannot read file " + ca + ": no such file or directory")
 	trust(c.foreign)
 	until(t, "connected again", show, func() bool { return conn.Status().Connected })
+
+	client := c.ours.Issue(t, pki.Client())
+	vhost, _ = c.broker.VHost(t)
+	conn, logs = connect(t, c.ini(t, []string{fmt.Sprintf("localhost:%d", c.port["client"])}, vhost,
+		"ssl = true\nssl_ca_file = "+c.ours.File+"\nssl_cert_file = "+client.CertFile+"\nssl_key_file = "+client.KeyFile))
+	until(t, "connected with a client certificate", show, func() bool { return conn.Status().Connected })
+	key := pemOf(t, client.KeyFile)
+	pki.Put(t, client.KeyFile, pemOf(t, c.good.KeyFile))
+	c.broker.CloseConnections(t, vhost, "look again")
+	failing("ssl_cert_file: certificate " + client.CertFile + " with key " + client.KeyFile + ": tls: private key does not match public key")
+	if err := os.Remove(client.KeyFile); err != nil {
+		t.Fatal(err)
+	}
+	failing("open " + client.KeyFile + ": no such file or directory")
+	pki.Put(t, client.KeyFile, key)
+	until(t, "connected with the key again", show, func() bool { return conn.Status().Connected })
 }
 
 func pemOf(t *testing.T, path string) []byte {

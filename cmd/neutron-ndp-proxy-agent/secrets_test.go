@@ -132,7 +132,10 @@ func TestSecretsStayInside(t *testing.T) {
 				d.signal(t, syscall.SIGQUIT) // the runtime prints all stacks
 			}
 			select {
-			case <-d.exited:
+			case err := <-d.exited:
+				if err == nil {
+					t.Error("it ended well")
+				}
 			case <-time.After(20 * time.Second):
 				t.Fatalf("still running\n%s", d.log)
 			}

@@ -57,7 +57,7 @@ func (e *tlsError) Unwrap() error { return e.err }
 func explainTLS(err error, e Endpoint) error {
 	var header tls.RecordHeaderError
 	var op *net.OpError
-	text := ""
+	var text string
 	switch {
 	case errors.As(err, &header):
 		text = notTLS(header)
