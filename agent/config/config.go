@@ -3,7 +3,7 @@ package config
 import (
 	"time"
 
-	"neutron-ndp-proxy-agent/internal/secret"
+	"neutron-ndp-proxy-agent/rpc/secret"
 )
 
 // Where the published addresses come from: values of [NDPProxy.Source].

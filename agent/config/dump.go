@@ -6,7 +6,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
-	"neutron-ndp-proxy-agent/internal/secret"
+	"neutron-ndp-proxy-agent/rpc/secret"
 )
 
 // String lists every option that was read with its value and, where it is not

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"neutron-ndp-proxy-agent/internal/secret"
+	"neutron-ndp-proxy-agent/rpc/secret"
 )
 
 func TestDefaults(t *testing.T) {

@@ -3,7 +3,7 @@ package config
 import (
 	"time"
 
-	"neutron-ndp-proxy-agent/internal/secret"
+	"neutron-ndp-proxy-agent/rpc/secret"
 )
 
 // Kind is the type of an option's value, as oslo.config writes it down.

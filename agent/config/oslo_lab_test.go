@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"neutron-ndp-proxy-agent/agent/config/inifile"
-	"neutron-ndp-proxy-agent/internal/secret"
+	"neutron-ndp-proxy-agent/rpc/secret"
 )
 
 // The tests of this file hand the same generated input to OpenStack's own code

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"neutron-ndp-proxy-agent/internal/secret"
+	"neutron-ndp-proxy-agent/rpc/secret"
 )
 
 const (

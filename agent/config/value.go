@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"neutron-ndp-proxy-agent/internal/secret"
+	"neutron-ndp-proxy-agent/rpc/secret"
 )
 
 // set stores the value text of option r in t. The error says what is wrong and

@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"neutron-ndp-proxy-agent/internal/secret"
+	"neutron-ndp-proxy-agent/rpc/secret"
 )
 
 // Endpoint is one broker of the cluster, with the credentials that the

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"neutron-ndp-proxy-agent/internal/secret"
+	"neutron-ndp-proxy-agent/rpc/secret"
 )
 
 // The password must not come out of an endpoint in any form of printing.

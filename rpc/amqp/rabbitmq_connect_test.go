@@ -21,8 +21,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"neutron-ndp-proxy-agent/internal/secret"
 	"neutron-ndp-proxy-agent/rpc/amqp"
+	"neutron-ndp-proxy-agent/rpc/secret"
 	"neutron-ndp-proxy-agent/test/rabbit"
 )
 

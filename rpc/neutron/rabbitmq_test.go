@@ -15,9 +15,9 @@ import (
 
 	"go.uber.org/goleak"
 
-	"neutron-ndp-proxy-agent/internal/secret"
 	"neutron-ndp-proxy-agent/rpc/amqp"
 	"neutron-ndp-proxy-agent/rpc/neutron"
+	"neutron-ndp-proxy-agent/rpc/secret"
 	"neutron-ndp-proxy-agent/test/rabbit"
 )
 
