@@ -16,12 +16,13 @@ import (
 // this machine already.
 const lastWords = 500 * time.Millisecond
 
-// guardedConn gives every write a deadline and remembers why reading ended:
-// the library turns each failure of the handshake into "username or password
-// not allowed".
+// guardedConn gives every write a deadline, bounds what is read (frames), and
+// remembers why reading ended: the library turns each failure of the handshake
+// into "username or password not allowed".
 type guardedConn struct {
 	net.Conn
 	writeTimeout time.Duration
+	frames       *frameGuard
 	shaking      atomic.Bool   // the handshake is not over
 	ended        chan struct{} // closed when reading ended
 
@@ -50,7 +51,7 @@ func (c *guardedConn) Write(p []byte) (int, error) {
 }
 
 func (c *guardedConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
+	n, err := c.frames.Read(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.first) < 2 {
@@ -72,7 +73,7 @@ func (c *guardedConn) heard() (first []byte, err error) {
 
 // dial connects, shakes hands and opens the virtual host, all within
 // cfg.DialTimeout.
-func dial(ctx context.Context, cfg Config, e Endpoint) (*amqp091.Connection, net.Conn, error) {
+func dial(ctx context.Context, cfg Config, e Endpoint) (*amqp091.Connection, *guardedConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
 	defer cancel()
 	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", e.Addr())
@@ -96,13 +97,13 @@ func dial(ctx context.Context, cfg Config, e Endpoint) (*amqp091.Connection, net
 			return nil, nil, err
 		}
 	}
-	g := &guardedConn{Conn: nc, writeTimeout: cfg.OpTimeout, ended: make(chan struct{})}
+	g := &guardedConn{Conn: nc, writeTimeout: cfg.OpTimeout, frames: newFrameGuard(nc), ended: make(chan struct{})}
 	g.shaking.Store(true)
 	defer g.shaking.Store(false)
 	conn, err := amqp091.Open(g, amqp091.Config{
 		SASL:       []amqp091.Authentication{login(cfg.Login, e)},
 		Vhost:      cfg.VHost,
-		FrameSize:  131072,
+		FrameSize:  maxFrame,
 		ChannelMax: 2047,
 		Heartbeat:  cfg.heartbeat(),
 		Locale:     "en_US",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"time"
 
@@ -17,25 +16,26 @@ type session struct {
 	c        *Conn
 	endpoint Endpoint
 	conn     *amqp091.Connection
-	net      net.Conn
+	net      *guardedConn
 	done     chan struct{} // closed when the session is over
 
 	pub     *publisher
 	closed  chan *amqp091.Error
 	blocked chan amqp091.Blocking
 
-	mu     sync.Mutex
-	cause  error         // why the session was ended, the first reason
-	wait   map[int]error // by required subscription: why it does not consume (yet)
-	block  string        // the broker's reason for blocking publishers
-	blockC chan struct{} // closed and replaced when block changes
+	mu        sync.Mutex
+	cause     error         // why the session was ended, the first reason
+	wait      map[int]error // by required subscription: why it does not consume (yet)
+	block     string        // the broker's reason for blocking publishers
+	blockC    chan struct{} // closed and replaced when block changes
+	consumers int           // made so far
 	// bound are the optional bindings made: queue, exchange, key.
 	bound map[[3]string]bool
 }
 
 var errSetUp = errors.New("subscribing")
 
-func newSession(c *Conn, e Endpoint, conn *amqp091.Connection, nc net.Conn) *session {
+func newSession(c *Conn, e Endpoint, conn *amqp091.Connection, nc *guardedConn) *session {
 	s := &session{c: c, endpoint: e, conn: conn, net: nc, done: make(chan struct{}),
 		// Buffered and drained by run: an unread notification stalls the
 		// library's reader.

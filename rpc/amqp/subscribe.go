@@ -1,6 +1,7 @@
 package amqp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,9 @@ type Subscription struct {
 	Purge bool
 	// Prefetch bounds the deliveries that are not acknowledged; 0 no bound.
 	Prefetch int
+	// MaxBody bounds a message, in bytes; 0: [DefaultMaxMessage]. A larger one is
+	// delivered without its body ([Delivery.TooLarge]).
+	MaxBody int
 	// Required holds publishing back until this subscription consumes.
 	Required bool
 	// DeleteOnStop deletes the queue at an orderly stop.
@@ -67,6 +71,9 @@ type Delivery struct {
 	// Compression is the message header of that name, "" for none.
 	Compression string
 	Redelivered bool
+	// TooLarge is the size of a body, in bytes, that is missing here because it
+	// is over the subscription's limit; 0: it is not.
+	TooLarge uint64
 	// Received is when it was taken from the connection.
 	Received time.Time
 
@@ -162,9 +169,12 @@ func (s *session) consume(sub Subscription, up func()) error {
 			return err
 		}
 	}
+	tag := s.consumerTag()
+	s.net.frames.limit(tag, int64(cmp.Or(sub.MaxBody, DefaultMaxMessage)))
+	defer s.net.frames.forget(tag)
 	var deliveries <-chan amqp091.Delivery
 	err = s.do("basic.consume", func() (e error) {
-		deliveries, e = ch.Consume(sub.Queue.Name, "", false, false, false, false,
+		deliveries, e = ch.Consume(sub.Queue.Name, tag, false, false, false, false,
 			amqp091.Table{"x-priority": s.c.cfg.Now().Unix()})
 		return e
 	})
@@ -176,6 +186,14 @@ func (s *session) consume(sub Subscription, up func()) error {
 		sub.Deliver(s.delivery(d))
 	}
 	return whyEnded(closed, cancelled)
+}
+
+// consumerTag returns a name for a consumer that no other has on this connection.
+func (s *session) consumerTag() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.consumers++
+	return fmt.Sprintf("ctag-%d", s.consumers)
 }
 
 // whyEnded reads the notifications of a channel whose deliveries have ended.
@@ -204,6 +222,7 @@ func (s *session) delivery(d amqp091.Delivery) Delivery {
 	return Delivery{
 		Body: d.Body, Exchange: d.Exchange, Key: d.RoutingKey, Compression: compression,
 		Redelivered: d.Redelivered, Received: s.c.cfg.Now(),
+		TooLarge: s.net.frames.tooLarge(d.ConsumerTag, d.DeliveryTag),
 		ack: func() error {
 			if err := d.Ack(false); err != nil {
 				return fmt.Errorf("acknowledge: %w", explain(err))

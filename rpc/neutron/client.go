@@ -64,6 +64,11 @@ type Status struct {
 // repeats is how many message ids are remembered to recognise repeats.
 const repeats = 4096
 
+// maxNotification bounds a message that nobody here asked for, compressed or not:
+// Prefetch of them may be in memory. The largest real ones name routers, 40
+// bytes each; an object that is pushed has some kilobytes.
+const maxNotification = 1 << 20
+
 // New checks the configuration and prepares the client; Run connects it.
 func New(cfg Config) (*Client, error) {
 	cfg, err := cfg.withDefaults()
@@ -88,7 +93,7 @@ func newClient(cfg Config, broker oslo.Broker) *Client {
 	})
 	seen := oslo.NewSeen(repeats)
 	broker.Subscribe(amqp.Subscription{
-		Queue: cfg.Queues.tapQueue(cfg.Host), Bindings: bindings(cfg), Purge: true, Prefetch: cfg.Prefetch,
+		Queue: cfg.Queues.tapQueue(cfg.Host), Bindings: bindings(cfg), Purge: true, Prefetch: cfg.Prefetch, MaxBody: maxNotification,
 		Optional: c.portBindings, Unwanted: cfg.unwantedBindings(),
 		Deliver: func(d amqp.Delivery) { c.deliver(d, seen) },
 		Up:      c.up,
@@ -155,7 +160,7 @@ func (c *Client) deliver(d amqp.Delivery, seen *oslo.Seen) {
 		return
 	}
 	h := Header{Received: d.Received, Redelivered: d.Redelivered}
-	body, err := oslo.Body(d)
+	body, err := oslo.Body(d, maxNotification)
 	var r *oslo.Request
 	if err == nil {
 		r, err = oslo.DecodeRequest(body)

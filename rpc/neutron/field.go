@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"neutron-ndp-proxy-agent/rpc/amqp"
@@ -44,14 +43,24 @@ func nameOf(raw json.RawMessage, path []string, i int) string {
 }
 
 // idAt reads an identifier out of an object that may be broken, "" if there is
-// no usable one.
+// no usable one. field is "id" or "router_id".
 func idAt(raw json.RawMessage, path []string, field string) string {
-	for _, key := range append(slices.Clone(path), field) {
-		var m map[string]json.RawMessage
-		if json.Unmarshal(raw, &m) != nil {
+	var w struct {
+		ID       json.RawMessage `json:"id"`
+		RouterID json.RawMessage `json:"router_id"`
+		Data     json.RawMessage `json:"versioned_object.data"`
+	}
+	if len(path) > 0 {
+		if json.Unmarshal(raw, &w) != nil {
 			return ""
 		}
-		raw = m[key]
+		raw = w.Data
+	}
+	if json.Unmarshal(raw, &w) != nil {
+		return ""
+	}
+	if raw = w.ID; field == "router_id" {
+		raw = w.RouterID
 	}
 	var id string
 	if json.Unmarshal(raw, &id) != nil || checkID(id) != nil {
@@ -71,9 +80,54 @@ func decode(raw json.RawMessage, into any) error {
 	return nil
 }
 
+const (
+	// maxList bounds a list of objects: an element of a few bytes becomes a
+	// hundred in memory. A real object has more than 500 bytes, so that a message
+	// ([oslo.MaxMessage]) cannot hold so many.
+	maxList = 1 << 17
+	// maxFew bounds a list within an object, such as the addresses of a port, of
+	// which a real one has a few dozen.
+	maxFew = 4096
+)
+
+// few is a list within an object.
+type few[T any] []T
+
+// UnmarshalJSON refuses long ones before they are made.
+func (f *few[T]) UnmarshalJSON(raw []byte) error {
+	if longer(raw, maxFew) {
+		return fmt.Errorf("a list of more than %d", maxFew)
+	}
+	return json.Unmarshal(raw, (*[]T)(f))
+}
+
+// longer reports whether a JSON array has more than so many elements.
+func longer(raw []byte, most int) bool {
+	depth, n, quoted := 0, 1, false
+	for i := 0; i < len(raw) && n <= most; i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			depth++
+		case c == ']' || c == '}':
+			depth--
+		case c == ',' && depth == 1:
+			n++
+		}
+	}
+	return n > most
+}
+
 // list is a JSON array whose elements are decoded one by one. Null is none: an
 // answer of null would look like "all of them are gone".
 func list(raw json.RawMessage, what string) ([]json.RawMessage, error) {
+	if longer(raw, maxList) {
+		return nil, fmt.Errorf("%s has more than %d elements", what, maxList)
+	}
 	var l []json.RawMessage
 	if err := json.Unmarshal(raw, &l); err != nil || l == nil {
 		return nil, fmt.Errorf("%s is not a list", what)
@@ -92,6 +146,9 @@ func optionalList(raw json.RawMessage, what string) ([]json.RawMessage, error) {
 // ids decodes a list of identifiers, all of which must be good: they come
 // alone, as the arguments of a message or as an answer.
 func ids(raw json.RawMessage, what string) ([]string, error) {
+	if longer(raw, maxList) {
+		return nil, fmt.Errorf("%s has more than %d elements", what, maxList)
+	}
 	var l []string
 	if err := json.Unmarshal(raw, &l); err != nil || l == nil {
 		return nil, fmt.Errorf("%s is not a list of ids", what)
@@ -104,11 +161,15 @@ func ids(raw json.RawMessage, what string) ([]string, error) {
 	return l, nil
 }
 
-// address parses an IP address without a zone.
+// address parses an IP address without a zone. One that is mapped (RFC 4291,
+// section 2.5.5.2) is in no packet.
 func address(s, what string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
-	if err != nil || a.Zone() != "" {
+	switch {
+	case err != nil || a.Zone() != "":
 		return netip.Addr{}, fmt.Errorf("%s: %q is not an IP address", what, amqp.Clean(s))
+	case a.Is4In6():
+		return netip.Addr{}, fmt.Errorf("%s: %s is not a global IPv6 unicast address, nor is it how IPv4 is written", what, a)
 	}
 	return a, nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"neutron-ndp-proxy-agent/rpc/amqp"
 	"neutron-ndp-proxy-agent/rpc/oslo"
@@ -18,24 +19,36 @@ func saneMalformed(t *testing.T, bad []Malformed) {
 		if b.RouterID != "" && checkID(b.RouterID) != nil {
 			t.Fatalf("malformed %q of router %q", b.ID, b.RouterID)
 		}
-		if b.ID == "" || b.Err == nil || strings.ContainsAny(b.ID+b.Err.Error(), "\x00\x1b\n\r") {
+		if b.ID == "" || b.Err == nil || !printable(b.ID, b.Err.Error()) {
 			t.Fatalf("malformed %q: %q", b.ID, b.Err)
 		}
 	}
 }
 
+// printable tells whether texts can stand in a log line: nothing that moves a
+// terminal, and not without end.
+func printable(texts ...string) bool {
+	for _, s := range texts {
+		if len(s) > 8192 || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			return false
+		}
+	}
+	return true
+}
+
 func sanePort(t *testing.T, p Port) {
 	t.Helper()
-	if checkID(p.ID) != nil || checkID(p.NetworkID) != nil || len(p.MAC) != 17 {
+	if checkID(p.ID) != nil || checkID(p.NetworkID) != nil || len(p.MAC) != 17 || p.ScopeV6 != "" && checkID(p.ScopeV6) != nil ||
+		!printable(p.DeviceOwner, p.HostID) {
 		t.Fatalf("port %+v", p)
 	}
 	for _, f := range p.FixedIPs {
-		if !f.Addr.IsValid() || f.Addr.Zone() != "" || f.PrefixLen < 0 || f.PrefixLen > f.Addr.BitLen() {
+		if !f.Addr.IsValid() || f.Addr.Zone() != "" || f.Addr.Is4In6() || f.PrefixLen < 0 || f.PrefixLen > f.Addr.BitLen() {
 			t.Fatalf("fixed IP %+v", f)
 		}
 	}
-	for _, s := range p.Subnets {
-		if !s.CIDR.IsValid() || s.CIDR != s.CIDR.Masked() || s.GatewayIP.Zone() != "" {
+	for _, s := range slices.Concat(p.Subnets, p.ExtraSubnets) {
+		if s.CIDR.Addr().Is4In6() || s.GatewayIP.Is4In6() || !s.CIDR.IsValid() || s.CIDR != s.CIDR.Masked() || s.GatewayIP.Zone() != "" {
 			t.Fatalf("subnet %+v", s)
 		}
 	}
@@ -44,8 +57,26 @@ func sanePort(t *testing.T, p Port) {
 func saneProxies(t *testing.T, proxies []NDPProxy) {
 	t.Helper()
 	for _, p := range proxies {
-		if checkID(p.ID) != nil || checkID(p.RouterID) != nil || !p.Addr.Is6() || !p.Addr.IsGlobalUnicast() {
+		if checkID(p.ID) != nil || checkID(p.RouterID) != nil || p.PortID != "" && checkID(p.PortID) != nil ||
+			!p.Addr.Is6() || p.Addr.Is4In6() || p.Addr.Zone() != "" || !p.Addr.IsGlobalUnicast() || !printable(p.Name, p.ProjectID) {
 			t.Fatalf("proxy %+v", p)
+		}
+	}
+}
+
+func saneRouters(t *testing.T, routers []Router) {
+	t.Helper()
+	for _, r := range routers {
+		if checkID(r.ID) != nil || !printable(r.Name, r.HAState, r.GatewayHost) {
+			t.Fatalf("router %+v", r)
+		}
+		for _, l := range [][]Port{r.Interfaces, r.SNATInterfaces, r.FloatingIPAgentInterfaces} {
+			for _, p := range l {
+				sanePort(t, p)
+			}
+		}
+		if r.Gateway != nil {
+			sanePort(t, *r.Gateway)
 		}
 	}
 }
@@ -61,19 +92,7 @@ func FuzzRouters(f *testing.F) {
 			t.Fatal("both an error and a result")
 		}
 		saneMalformed(t, bad)
-		for _, r := range routers {
-			if checkID(r.ID) != nil {
-				t.Fatalf("router %+v", r)
-			}
-			for _, l := range [][]Port{r.Interfaces, r.SNATInterfaces, r.FloatingIPAgentInterfaces} {
-				for _, p := range l {
-					sanePort(t, p)
-				}
-			}
-			if r.Gateway != nil {
-				sanePort(t, *r.Gateway)
-			}
-		}
+		saneRouters(t, routers)
 	})
 }
 
@@ -96,7 +115,7 @@ func saneBoundPorts(t *testing.T, ports []BoundPort) {
 	t.Helper()
 	for _, p := range ports {
 		if checkID(p.ID) != nil || p.Host != "" && checkHost(p.Host) != nil ||
-			strings.ContainsAny(p.NetworkID+p.DeviceOwner, "\x00\x1b\n\r") {
+			!printable(p.NetworkID, p.DeviceOwner) {
 			t.Fatalf("port %+v", p)
 		}
 	}
@@ -134,7 +153,7 @@ func FuzzAgents(f *testing.F) {
 			t.Fatalf("%d agents and %d malformed of %d", len(agents), len(bad), len(elems))
 		}
 		for _, a := range agents {
-			if checkHost(a.Host) != nil || a.Mode == "" || strings.ContainsAny(a.Mode+a.Type, "\x00\x1b\n\r") {
+			if checkHost(a.Host) != nil || a.Mode == "" || !printable(a.Mode, a.Type) {
 				t.Fatalf("agent %+v", a)
 			}
 		}
@@ -166,29 +185,34 @@ func FuzzNotification(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, method string, args []byte) {
 		e, err := decodeNotification(&oslo.Request{Method: method, Args: json.RawMessage(args)}, Header{}, everything)
-		if err != nil {
-			if e != nil || strings.ContainsAny(err.Error(), "\x00\x1b\n\r") {
-				t.Fatalf("event %v, error %q", e, err)
-			}
-			return
-		}
-		switch e := e.(type) {
-		case ProxiesPushed:
-			saneProxies(t, e.Proxies)
-			saneMalformed(t, e.Malformed)
-		case PortsPushed:
-			saneBoundPorts(t, e.Ports)
-			saneMalformed(t, e.Malformed)
-		case RoutersUpdated:
-			saneIDs(t, e.IDs...)
-		case RouterAdded:
-			saneIDs(t, e.IDs...)
-		case RouterRemoved:
-			saneIDs(t, e.ID)
-		case RouterDeleted:
-			saneIDs(t, e.ID)
-		}
+		saneEvent(t, e, err)
 	})
+}
+
+func saneEvent(t *testing.T, e Event, err error) {
+	t.Helper()
+	if err != nil {
+		if e != nil || !printable(err.Error()) {
+			t.Fatalf("event %v, error %q", e, err)
+		}
+		return
+	}
+	switch e := e.(type) {
+	case ProxiesPushed:
+		saneProxies(t, e.Proxies)
+		saneMalformed(t, e.Malformed)
+	case PortsPushed:
+		saneBoundPorts(t, e.Ports)
+		saneMalformed(t, e.Malformed)
+	case RoutersUpdated:
+		saneIDs(t, e.IDs...)
+	case RouterAdded:
+		saneIDs(t, e.IDs...)
+	case RouterRemoved:
+		saneIDs(t, e.ID)
+	case RouterDeleted:
+		saneIDs(t, e.ID)
+	}
 }
 
 func saneIDs(t *testing.T, ids ...string) {
@@ -209,9 +233,6 @@ func FuzzPush(f *testing.F) {
 			return
 		}
 		e, err := decodeNotification(r, Header{}, everything)
-		if p, ok := e.(ProxiesPushed); err == nil && ok {
-			saneProxies(t, p.Proxies)
-			saneMalformed(t, p.Malformed)
-		}
+		saneEvent(t, e, err)
 	})
 }

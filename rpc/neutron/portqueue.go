@@ -119,7 +119,7 @@ func mentionsWanted(d amqp.Delivery, want func(id string) bool) bool {
 	if want == nil {
 		return false
 	}
-	if d.Compression != "" {
+	if d.Compression != "" || d.TooLarge > 0 {
 		return true
 	}
 	var room [16][]byte

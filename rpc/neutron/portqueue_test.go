@@ -116,7 +116,7 @@ func BenchmarkPortPush(b *testing.B) {
 				if !mentionsWanted(d, want) {
 					continue
 				}
-				body, err := oslo.Body(d)
+				body, err := oslo.Body(d, maxNotification)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -3,6 +3,8 @@ package neutron
 import (
 	"encoding/json"
 	"fmt"
+
+	"neutron-ndp-proxy-agent/rpc/amqp"
 )
 
 type wireProxy struct {
@@ -46,6 +48,11 @@ func decodeProxy(raw json.RawMessage) (NDPProxy, error) {
 	if err := checkID(w.RouterID); err != nil {
 		return NDPProxy{}, fmt.Errorf("NDP proxy %s: router_id: %w", w.ID, err)
 	}
+	if w.PortID != "" {
+		if err := checkID(w.PortID); err != nil {
+			return NDPProxy{}, fmt.Errorf("NDP proxy %s: port_id: %w", w.ID, err)
+		}
+	}
 	a, err := address(w.Addr, "ip_address")
 	if err != nil {
 		return NDPProxy{}, fmt.Errorf("NDP proxy %s: %w", w.ID, err)
@@ -54,6 +61,6 @@ func decodeProxy(raw json.RawMessage) (NDPProxy, error) {
 	if !a.Is6() || a.Is4In6() || a.IsMulticast() || a.IsUnspecified() || a.IsLoopback() || a.IsLinkLocalUnicast() {
 		return NDPProxy{}, fmt.Errorf("NDP proxy %s: ip_address: %s is not a global IPv6 unicast address", w.ID, a)
 	}
-	return NDPProxy{ID: w.ID, RouterID: w.RouterID, PortID: w.PortID, ProjectID: w.ProjectID,
-		Name: w.Name, Addr: a, Revision: w.Revision}, nil
+	return NDPProxy{ID: w.ID, RouterID: w.RouterID, PortID: w.PortID, ProjectID: amqp.Clean(w.ProjectID),
+		Name: amqp.Clean(w.Name), Addr: a, Revision: w.Revision}, nil
 }

@@ -28,14 +28,15 @@ type wireRouter struct {
 }
 
 type wirePort struct {
-	ID          string        `json:"id"`
-	NetworkID   string        `json:"network_id"`
-	DeviceOwner string        `json:"device_owner"`
-	HostID      string        `json:"binding:host_id"`
-	MAC         string        `json:"mac_address"`
-	FixedIPs    []wireFixedIP `json:"fixed_ips"`
-	Subnets     []wireSubnet  `json:"subnets"`
-	Scopes      wireScopes    `json:"address_scopes"`
+	ID          string           `json:"id"`
+	NetworkID   string           `json:"network_id"`
+	DeviceOwner string           `json:"device_owner"`
+	HostID      string           `json:"binding:host_id"`
+	MAC         string           `json:"mac_address"`
+	FixedIPs    few[wireFixedIP] `json:"fixed_ips"`
+	Subnets     few[wireSubnet]  `json:"subnets"`
+	MoreSubnets few[wireSubnet]  `json:"extra_subnets"`
+	Scopes      wireScopes       `json:"address_scopes"`
 }
 
 type wireFixedIP struct {
@@ -92,8 +93,9 @@ func decodeRouter(raw json.RawMessage) (Router, error) {
 		return Router{}, fmt.Errorf("router %s: %w", w.ID, err)
 	}
 	r := Router{
-		ID: w.ID, Name: w.Name, AdminStateUp: *w.AdminStateUp, EnableNDPProxy: enabled,
-		HA: w.HA, Distributed: w.Distributed, HAState: w.HAState, GatewayHost: w.GatewayHost, Revision: w.Revision,
+		ID: w.ID, Name: amqp.Clean(w.Name), AdminStateUp: *w.AdminStateUp, EnableNDPProxy: enabled,
+		HA: w.HA, Distributed: w.Distributed, HAState: amqp.Clean(w.HAState), GatewayHost: amqp.Clean(w.GatewayHost),
+		Revision: w.Revision,
 	}
 	switch {
 	case !absent(w.Gateway):
@@ -169,16 +171,18 @@ func decodePort(raw json.RawMessage) (Port, error) {
 	if err != nil {
 		return Port{}, err
 	}
-	p := Port{ID: w.ID, NetworkID: w.NetworkID, DeviceOwner: w.DeviceOwner, HostID: w.HostID, MAC: mac}
-	if w.Scopes.V6 != nil {
+	p := Port{ID: w.ID, NetworkID: w.NetworkID, DeviceOwner: amqp.Clean(w.DeviceOwner), HostID: amqp.Clean(w.HostID), MAC: mac}
+	if w.Scopes.V6 != nil && *w.Scopes.V6 != "" {
 		p.ScopeV6 = *w.Scopes.V6
-	}
-	for _, s := range w.Subnets {
-		subnet, err := decodeSubnet(s)
-		if err != nil {
-			return Port{}, err
+		if err := checkID(p.ScopeV6); err != nil {
+			return Port{}, fmt.Errorf("address_scopes: %w", err)
 		}
-		p.Subnets = append(p.Subnets, subnet)
+	}
+	if p.Subnets, err = decodeSubnets(w.Subnets); err != nil {
+		return Port{}, err
+	}
+	if p.ExtraSubnets, err = decodeSubnets(w.MoreSubnets); err != nil {
+		return Port{}, fmt.Errorf("extra_subnets: %w", err)
 	}
 	for _, f := range w.FixedIPs {
 		ip, err := decodeFixedIP(f, p.Subnets)
@@ -190,12 +194,23 @@ func decodePort(raw json.RawMessage) (Port, error) {
 	return p, nil
 }
 
+func decodeSubnets(l []wireSubnet) (out []Subnet, err error) {
+	for _, w := range l {
+		s, err := decodeSubnet(w)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
 func decodeSubnet(w wireSubnet) (Subnet, error) {
 	if err := checkID(w.ID); err != nil {
 		return Subnet{}, fmt.Errorf("subnet: %w", err)
 	}
 	cidr, err := netip.ParsePrefix(w.CIDR)
-	if err != nil {
+	if err != nil || cidr.Addr().Is4In6() {
 		return Subnet{}, fmt.Errorf("subnet %s: cidr: %q is not a prefix", w.ID, amqp.Clean(w.CIDR))
 	}
 	s := Subnet{ID: w.ID, CIDR: cidr.Masked()}

@@ -46,6 +46,9 @@ type Port struct {
 	MAC      string
 	FixedIPs []FixedIP
 	Subnets  []Subnet
+	// ExtraSubnets are those of the port's network that the port has no address
+	// in (extra_subnets).
+	ExtraSubnets []Subnet
 	// ScopeV6 is the id of the IPv6 address scope of the port's network, ""
 	// when it has none (JSON null). Two ports with no scope are in the same
 	// (implicit) scope, as for Neutron's own address-scope rules.

@@ -67,12 +67,16 @@ func NewClient(b Broker, cfg Config) *Client {
 	q.Name = c.reply
 	seen := NewSeen(1024)
 	b.Subscribe(amqp.Subscription{
-		Queue: q, Required: true, DeleteOnStop: true,
+		Queue: q, Required: true, DeleteOnStop: true, Prefetch: replyPrefetch, MaxBody: MaxMessage,
 		Deliver: func(d amqp.Delivery) { c.deliver(d, seen) },
 		Down:    c.lost,
 	})
 	return c
 }
+
+// replyPrefetch bounds the replies in memory that were not looked at yet. They
+// are acknowledged at once, so more would not be faster.
+const replyPrefetch = 4
 
 // Stats counts replies that nobody waits for (any more) and messages on the
 // reply queue that are no replies.
@@ -203,7 +207,7 @@ func (c *Client) deliver(d amqp.Delivery, seen *Seen) {
 	if err := d.Ack(); err != nil {
 		c.cfg.Logger.Debug("reply not acknowledged; it will come again", zap.Error(err))
 	}
-	body, err := Body(d)
+	body, err := Body(d, MaxMessage)
 	var r *Reply
 	if err == nil {
 		r, err = DecodeReply(body)

@@ -12,9 +12,11 @@ import (
 
 // Body returns the body of a delivery, decompressed if the cloud uses
 // kombu_compression. kombu's "application/x-gzip" is in truth zlib (RFC 1950).
-func Body(d amqp.Delivery) ([]byte, error) { return body(d, MaxMessage) }
-
-func body(d amqp.Delivery, limit int64) ([]byte, error) {
+// A body larger than limit bytes, before or after, is an error.
+func Body(d amqp.Delivery, limit int) ([]byte, error) {
+	if size := max(d.TooLarge, uint64(len(d.Body))); d.TooLarge > 0 || len(d.Body) > limit {
+		return nil, fmt.Errorf("message of %d bytes (limit %d)", size, limit)
+	}
 	var r io.Reader
 	switch d.Compression {
 	case "":
@@ -30,11 +32,11 @@ func body(d amqp.Delivery, limit int64) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("compression %q is not supported", amqp.Clean(d.Compression))
 	}
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	b, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	if err != nil {
 		return nil, fmt.Errorf("compressed message: %w", err)
 	}
-	if int64(len(b)) > limit {
+	if len(b) > limit {
 		return nil, fmt.Errorf("compressed message unpacks to more than %d bytes", limit)
 	}
 	return b, nil

@@ -14,10 +14,13 @@ func NewSeen(n int) *Seen {
 	return &Seen{ring: make([]string, n), set: make(map[string]struct{}, n)}
 }
 
+// maxSeenID bounds what is remembered of one message. Real ids have 32 characters.
+const maxSeenID = 64
+
 // Repeat tells whether id was shown before, and remembers it. The empty id is
-// never a repeat.
+// never a repeat, nor is one that is longer than any real one.
 func (s *Seen) Repeat(id string) bool {
-	if id == "" {
+	if id == "" || len(id) > maxSeenID {
 		return false
 	}
 	if _, ok := s.set[id]; ok {

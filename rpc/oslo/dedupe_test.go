@@ -60,7 +60,7 @@ func TestBodyDecompresses(t *testing.T) {
 		{"application/x-bz2", []byte("hello"), "compressed message"},
 		{"application/zstd", nil, `"application/zstd" is not supported`},
 	} {
-		got, err := Body(amqp.Delivery{Body: c.body, Compression: c.how})
+		got, err := Body(amqp.Delivery{Body: c.body, Compression: c.how}, MaxMessage)
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s: %v, want an error with %s", c.how, err, c.err)
@@ -84,10 +84,10 @@ func TestBodyBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := amqp.Delivery{Body: z.Bytes(), Compression: "application/x-gzip"}
-	if _, err := body(d, 1<<20+1); err != nil {
+	if _, err := Body(d, 1<<20+1); err != nil {
 		t.Errorf("a message of just the limit: %v", err)
 	}
-	_, err := body(d, 1<<20)
+	_, err := Body(d, 1<<20)
 	if err == nil || !strings.Contains(err.Error(), "unpacks to more than") {
 		t.Errorf("%d bytes that unpack to more than the limit: %v", z.Len(), err)
 	}
