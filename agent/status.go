@@ -34,6 +34,8 @@ type counts struct {
 type status struct {
 	counts   counts
 	rejected []plan.Rejection
+	// excess counts the proxies that their device has no room for.
+	excess int
 	// trouble is what is in the way, in a stable form; failed says that it
 	// is an error rather than something to wait for.
 	trouble string
@@ -64,7 +66,8 @@ func (s *status) judge(p plan.Plan, have dataplane.Observation, result dataplane
 	s.rejected = p.Rejected
 	s.counts.Proxies += p.Standing
 	s.counts.Standing = p.Standing
-	s.counts.Failed = len(p.Rejected)
+	s.counts.Failed = len(p.Rejected) + p.Excess
+	s.excess = p.Excess
 	var why []string
 	for _, d := range p.State.Devices {
 		if reason := p.Standby[d.Name]; reason != "" {
@@ -187,7 +190,20 @@ func (s *status) ending(result dataplane.Result, err error) ending {
 	return end
 }
 
-func (s *status) hasRejected(r plan.Rejection) bool { return slices.Contains(s.rejected, r) }
+// refused returns what is rejected now and was not before.
+func (s *status) refused(before status) []plan.Rejection {
+	known := make(map[plan.Rejection]bool, len(before.rejected))
+	for _, r := range before.rejected {
+		known[r] = true
+	}
+	var out []plan.Rejection
+	for _, r := range s.rejected {
+		if !known[r] {
+			out = append(out, r)
+		}
+	}
+	return out
+}
 
 // firstFew bounds one log line.
 func firstFew(errs []error) string {

@@ -221,11 +221,20 @@ func (a *Agent) report(ns string, item reconcile.Item, st status, result datapla
 	if st.notice != "" && st.notice != before.notice {
 		log.Warn("found beside ours, and left alone", zap.String("what", st.notice))
 	}
-	for _, r := range st.rejected {
-		if !before.hasRejected(r) {
-			log.Warn("not published", zap.Stringer("address", r.Proxy.Addr), zap.String("router", r.Proxy.RouterID),
-				zap.String("proxy", r.Proxy.ID), zap.String("reason", r.Reason))
-		}
+	refused := st.refused(before)
+	for _, r := range refused[:min(len(refused), logged)] {
+		log.Warn("not published", zap.Stringer("address", r.Proxy.Addr), zap.String("router", r.Proxy.RouterID),
+			zap.String("proxy", r.Proxy.ID), zap.String("reason", r.Reason))
+	}
+	if n := len(refused) - logged; n > 0 {
+		log.Warn("not published, and not named", zap.Int("count", n), zap.String("reason_of_the_first", refused[logged].Reason))
+	}
+	switch {
+	case st.excess > 0 && before.excess == 0:
+		log.Warn("more addresses than a device may publish: what is published stays, the rest is not published",
+			zap.Int("max_addresses", a.o.Plan.Most), zap.Int("not_published", st.excess))
+	case st.excess == 0 && before.excess > 0:
+		log.Info("there is room for every address again")
 	}
 	switch {
 	case st.trouble != "" && !st.said:

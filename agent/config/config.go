@@ -113,6 +113,7 @@ type NDPProxy struct {
 	FullSyncInterval   time.Duration // 0 = only after a reconnect
 	SyncChunkSize      int
 	Workers            int
+	MaxAddresses       int           // published on one device
 	ProxyDelay         time.Duration // negative = leave the kernel's
 	Announce           bool
 	AnnounceRouterFlag bool

@@ -15,6 +15,7 @@ const (
 	since01       = "0.1"
 	since02       = "0.2"
 	since03       = "0.3"
+	since04       = "0.4"
 )
 
 // ndpProxyRows is [ndp_proxy]: the only place where an option of ours is
@@ -95,6 +96,13 @@ func ndpProxyRows() []row {
 			Range: &Range{1, 64},
 			Help:  "How many namespaces are worked on at the same time.",
 		}, func(c *NDPProxy) any { return &c.Workers }),
+		ours(Option{
+			Name: "max_addresses", Kind: Int, Default: "10000", Since: since04,
+			Range: &Range{1, 1000000},
+			Help: "How many addresses are published on one device. Beyond this new ones are refused, with a line in the log; " +
+				"what is published stays. The kernel's table of proxied addresses is comfortable to some 5000 on a device, " +
+				"10000 take it more than a second to add and 50000 two minutes.",
+		}, func(c *NDPProxy) any { return &c.MaxAddresses }),
 		ours(Option{
 			Name: "proxy_delay", Kind: Int, Unit: time.Millisecond, Default: "0", Since: since01,
 			Range: &Range{-1, 10000},

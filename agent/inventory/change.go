@@ -189,6 +189,7 @@ func (i *Inventory) removeRouter(id string, d dirt) {
 	i.leave(old)
 	i.unusePorts(old)
 	delete(i.routers, id)
+	i.total -= len(i.proxies[id])
 	delete(i.proxies, id)
 }
 
@@ -231,6 +232,7 @@ func (i *Inventory) setProxies(ids []string, s Snapshot, d dirt) {
 func equalRouter(a, b Router) bool {
 	return a.ID == b.ID && a.Name == b.Name && a.Enabled == b.Enabled &&
 		a.Scope == b.Scope && a.Unsupported == b.Unsupported && a.Awaits == b.Awaits && a.Remote == b.Remote &&
+		slices.Equal(a.Outside, b.Outside) &&
 		slices.EqualFunc(a.External, b.External, func(x, y Attachment) bool {
 			return x.Namespace == y.Namespace && x.Device == y.Device && slices.Equal(x.Addrs, y.Addrs) &&
 				x.Serves == y.Serves && x.Elective == y.Elective && equalInner(x.Inner, y.Inner)

@@ -62,6 +62,9 @@ func (i *Inventory) putProxy(r Router, p Proxy, d dirt) {
 	if i.proxies[r.ID] == nil {
 		i.proxies[r.ID] = map[string]Proxy{}
 	}
+	if _, had := i.proxies[r.ID][p.ID]; !had {
+		i.total++
+	}
 	i.proxies[r.ID][p.ID] = p
 	d.add(r)
 }
@@ -71,5 +74,6 @@ func (i *Inventory) dropProxy(r Router, p Proxy, d dirt) {
 		i.ports.unuse(p.PortID, r.ID)
 	}
 	delete(i.proxies[r.ID], p.ID)
+	i.total--
 	d.add(r)
 }

@@ -16,6 +16,7 @@ type Inventory struct {
 	synced  bool
 	routers map[string]Router
 	proxies map[string]map[string]Proxy // router id -> proxy id -> proxy
+	total   int                         // of proxies
 	users   map[string]map[string]bool  // namespace -> ids of the routers in it
 	held    map[string][]string         // router id -> namespaces that may be its, while it can't be read
 	peers   map[string]map[string]bool  // namespace behind a pair of devices -> ids of the routers in it

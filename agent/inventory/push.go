@@ -10,6 +10,15 @@ import (
 // reported as overtaken and has to be repeated.
 const journalLimit = 65536
 
+// MaxProxies bounds the proxies of one router that are learned from pushes, and
+// maxProxies those of all: memory, not policy, since no device can answer for so
+// many. What is beyond it is left to the next answer of the server, whose size is
+// bounded, too.
+const (
+	MaxProxies = 1 << 15
+	maxProxies = 1 << 18
+)
+
 // journalGrace is how long a push is remembered when no pull is under way. A
 // database cluster may answer a pull from a node that has not seen yet what
 // another node has already pushed.
@@ -110,6 +119,14 @@ func (i *Inventory) RemoveProxy(p Proxy) (local bool) {
 	return i.push(push{proxy: p, deleted: true})
 }
 
+// Full reports whether a router has so many proxies that no more are learned
+// from pushes.
+func (i *Inventory) Full(routerID string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return len(i.proxies[routerID]) >= MaxProxies || i.total >= maxProxies
+}
+
 func (i *Inventory) push(p push) (local bool) {
 	i.change(func(d dirt) {
 		if !i.journal.pulling {
@@ -142,6 +159,7 @@ func (i *Inventory) applyPush(p push, d dirt) (local bool) {
 	switch {
 	case p.deleted && had:
 		i.dropProxy(r, old, d)
+	case !p.deleted && !had && (len(i.proxies[r.ID]) >= MaxProxies || i.total >= maxProxies):
 	case !p.deleted && (!had || old != p.proxy):
 		i.putProxy(r, p.proxy, d)
 	}

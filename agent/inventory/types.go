@@ -23,6 +23,10 @@ type Router struct {
 	External []Attachment
 	// Subnets are the IPv6 subnets on the router's internal ports.
 	Subnets []Subnet
+	// Outside are the IPv6 subnets of the external network itself, as far as
+	// they are known. Its upstream router and other hosts have their addresses
+	// there, so nothing in them is this router's to publish.
+	Outside []netip.Prefix
 	// Unsupported, when not empty, says why a router of this kind has no
 	// External here although it has a gateway.
 	Unsupported string

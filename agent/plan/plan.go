@@ -14,6 +14,9 @@ type Options struct {
 	ProxyDelay time.Duration
 	// Exclusive is [dataplane.Device.Exclusive] of every device.
 	Exclusive bool
+	// Most is how many addresses a device may publish, 0: any number. What is
+	// published already stays, however many; new ones wait for room.
+	Most int
 }
 
 // Plan is the decision for one namespace.
@@ -27,6 +30,8 @@ type Plan struct {
 	// Standby says for each device that does not answer, why: the plan does
 	// not let it, or it lets it and the kernel does not yet.
 	Standby map[string]string
+	// Excess counts the proxies that there is no room for ([Options.Most]).
+	Excess int
 	// Unplaced counts the proxies of routers in this namespace of which
 	// nobody knows yet in which place their port is; Standing those of them
 	// that were published here before, and so are still.
@@ -55,6 +60,7 @@ func Namespace(name string, entries []inventory.Entry, seen Seen, opts Options) 
 		idle:     map[string]bool{},
 		ways:     map[string]bool{},
 	}
+	b.excess = b.overMost(name, entries)
 	for _, e := range entries {
 		if !e.Router.Enabled {
 			continue
@@ -91,6 +97,8 @@ type builder struct {
 	// idle are the devices of attachments in shared namespaces, false where one
 	// has something to publish; ways the devices towards their routers, alike.
 	idle, ways map[string]bool
+	// excess are the addresses that there is no room for.
+	excess map[target]bool
 }
 
 type device struct {

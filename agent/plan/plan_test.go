@@ -204,6 +204,9 @@ func TestNothingIsPublishedByAccident(t *testing.T) {
 			External: []inventory.Attachment{{Namespace: ns, Device: qg}},
 			Subnets:  rapid.SliceOfN(subnet, 0, 4).Draw(t, "subnets"),
 		}}
+		for _, s := range rapid.SliceOfN(subnet, 0, 1).Draw(t, "outside") {
+			e.Router.Outside = append(e.Router.Outside, s.Prefix.Masked())
+		}
 		for _, raw := range rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 16, 16), 0, 8).Draw(t, "addresses") {
 			a, _ := netip.AddrFromSlice(raw)
 			if rapid.Bool().Draw(t, "near") && len(e.Router.Subnets) > 0 {
@@ -223,6 +226,11 @@ func TestNothingIsPublishedByAccident(t *testing.T) {
 				}
 				if !ok {
 					t.Fatalf("%s is published on\n%v", a, p.State)
+				}
+				for _, o := range e.Router.Outside {
+					if o.Contains(a) {
+						t.Fatalf("%s, which is outside, is published on\n%v", a, p.State)
+					}
 				}
 			}
 			want := map[netip.Prefix]bool{}

@@ -49,6 +49,10 @@ func (b *builder) publish(e inventory.Entry, at inventory.Attachment) (accepted 
 			b.plan.Rejected = append(b.plan.Rejected, Rejection{proxy, why})
 			continue
 		}
+		if b.excess[target{at.Device, proxy.Addr}] {
+			b.plan.Excess++
+			continue
+		}
 		if !serves {
 			b.plan.Standing++
 		}
@@ -68,6 +72,11 @@ func unplaced(e inventory.Entry) int {
 	return n
 }
 
+// shortestSubnet bounds what counts as an internal subnet: a shorter prefix is
+// nobody's own, and would be the authority for half of the world's addresses.
+const shortestSubnet = 16
+
+// refuse returns why a router may not publish an address, "" if it may.
 func refuse(r inventory.Router, a netip.Addr) string {
 	switch {
 	case !a.Is6() || a.Is4In6():
@@ -80,21 +89,43 @@ func refuse(r inventory.Router, a netip.Addr) string {
 			return "the router's own gateway address"
 		}
 	}
-	other := ""
+	for _, p := range r.Outside {
+		if p.Contains(a) {
+			return "inside " + p.String() + ", a subnet of the external network: it may be another's there"
+		}
+	}
+	inside, other := false, ""
 	for _, s := range r.Subnets {
 		if !s.Prefix.Contains(a) {
 			continue
 		}
-		if slices.Contains(s.RouterAddrs, a) {
+		switch { // every subnet that has it counts: one may be in another
+		case slices.Contains(s.RouterAddrs, a):
 			return "the router's own address in " + s.Prefix.String()
+		case anycast(s.Prefix) == a:
+			return "the subnet-router anycast address of " + s.Prefix.String()
+		case s.Prefix.Bits() < shortestSubnet:
+			other = "its subnet " + s.Prefix.String() + " is too large to be anybody's"
+		case s.Scope != r.Scope:
+			other = "its subnet " + s.Prefix.String() + " has another address scope than the gateway"
+		default:
+			inside = true
 		}
-		if s.Scope == r.Scope {
-			return ""
-		}
-		other = s.Prefix.String()
 	}
-	if other != "" {
-		return "its subnet " + other + " has another address scope than the gateway"
+	switch {
+	case inside:
+		return ""
+	case other != "":
+		return other
 	}
 	return "outside every internal subnet of the router"
+}
+
+// anycast is the subnet-router anycast address (RFC 4291, section 2.6.1), which
+// every router of the subnet has; the zero value where there is none (RFC 6164).
+func anycast(p netip.Prefix) netip.Addr {
+	if p.Bits() >= 127 {
+		return netip.Addr{}
+	}
+	return p.Masked().Addr()
 }

@@ -93,7 +93,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 		Debts:       remember,
 		Log:         log,
 		Workers:     cfg.NDPProxy.Workers,
-		Plan:        plan.Options{ProxyDelay: cfg.NDPProxy.ProxyDelay, Exclusive: cfg.NDPProxy.RemoveForeign},
+		Plan:        plan.Options{ProxyDelay: cfg.NDPProxy.ProxyDelay, Exclusive: cfg.NDPProxy.RemoveForeign, Most: cfg.NDPProxy.MaxAddresses},
 		Audit:       cfg.NDPProxy.AuditInterval,
 		RetryMin:    retryMin,
 		RetryMax:    longestRetry(cfg.NDPProxy.AuditInterval),

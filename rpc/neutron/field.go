@@ -85,8 +85,8 @@ const (
 	// hundred in memory. A real object has more than 500 bytes, so that a message
 	// ([oslo.MaxMessage]) cannot hold so many.
 	maxList = 1 << 17
-	// maxFew bounds a list within an object, such as the addresses of a port, of
-	// which a real one has a few dozen.
+	// maxFew bounds a list within an object, such as the interfaces of a router or
+	// the addresses of a port, of which a real one has a few dozen.
 	maxFew = 4096
 )
 
@@ -125,8 +125,12 @@ func longer(raw []byte, most int) bool {
 // list is a JSON array whose elements are decoded one by one. Null is none: an
 // answer of null would look like "all of them are gone".
 func list(raw json.RawMessage, what string) ([]json.RawMessage, error) {
-	if longer(raw, maxList) {
-		return nil, fmt.Errorf("%s has more than %d elements", what, maxList)
+	return listOf(raw, what, maxList)
+}
+
+func listOf(raw json.RawMessage, what string, most int) ([]json.RawMessage, error) {
+	if longer(raw, most) {
+		return nil, fmt.Errorf("%s has more than %d elements", what, most)
 	}
 	var l []json.RawMessage
 	if err := json.Unmarshal(raw, &l); err != nil || l == nil {
@@ -135,12 +139,12 @@ func list(raw json.RawMessage, what string) ([]json.RawMessage, error) {
 	return l, nil
 }
 
-// optionalList is a list that may be null or missing.
+// optionalList is a list within an object that may be null or missing.
 func optionalList(raw json.RawMessage, what string) ([]json.RawMessage, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, nil
 	}
-	return list(raw, what)
+	return listOf(raw, what, maxFew)
 }
 
 // ids decodes a list of identifiers, all of which must be good: they come

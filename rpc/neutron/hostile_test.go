@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,13 +23,18 @@ var nonsense = []string{
 	strings.Repeat("[", 50) + strings.Repeat("]", 50),
 }
 
-// mutants calls try with a document for each field, however deep, and each
-// nonsense in its place.
+// mutants calls try with a document for each field, however deep, and a third of
+// the nonsense, in turns, in its place.
 func mutants(t *testing.T, doc []byte, try func(mutant []byte)) (n int) {
 	t.Helper()
+	fields := 0
 	var walk func(v any, put func(raw json.RawMessage) any)
 	walk = func(v any, put func(json.RawMessage) any) {
-		for _, bad := range nonsense {
+		fields++
+		for i, bad := range nonsense {
+			if (fields+i)%3 > 0 { // the fields of one object are many, and alike
+				continue
+			}
 			out, err := json.Marshal(put(json.RawMessage(bad)))
 			if err != nil {
 				continue // beyond what Go writes
@@ -38,7 +44,8 @@ func mutants(t *testing.T, doc []byte, try func(mutant []byte)) (n int) {
 		}
 		switch v := v.(type) {
 		case map[string]any:
-			for k, inner := range v {
+			for _, k := range slices.Sorted(maps.Keys(v)) {
+				inner := v[k]
 				walk(inner, func(raw json.RawMessage) any {
 					c := map[string]any{}
 					for o, x := range v {
@@ -151,7 +158,7 @@ func TestHugeAnswers(t *testing.T) {
 		name, head, each, tail, says string
 	}{
 		{"numbers for routers", `[`, `1,`, `1]`, "answer of sync_routers has more than 131072 elements"},
-		{"interfaces", `[{"id":"r","admin_state_up":true,"enable_ndp_proxy":true,"_interfaces":[`, `{},`, `{}]}]`, "_interfaces has more than 131072 elements"},
+		{"interfaces", `[{"id":"r","admin_state_up":true,"enable_ndp_proxy":true,"_interfaces":[`, `{},`, `{}]}]`, "_interfaces has more than 4096 elements"},
 		{"addresses of a port", fixedHead, `{},`, fixedTail, "a list of more than 4096"},
 		{"subnets of a port", subnetHead, `{},`, subnetTail, "a list of more than 4096"},
 		{"a name", `[{"id":"r","admin_state_up":true,"enable_ndp_proxy":true,"name":"`, `AAAAAAAAAAAAAAAA`, `"}]`, ""},

@@ -1,7 +1,6 @@
 package neutron
 
 import (
-	"slices"
 	"strings"
 
 	"neutron-ndp-proxy-agent/agent/inventory"
@@ -35,15 +34,17 @@ func (a answer) snapshot(h Host) inventory.Snapshot {
 		s.Routers = append(s.Routers, Router(r, h))
 		named[r.ID] = true
 	}
+	asked, unnamed := set(a.asked...), false
 	for _, m := range a.badRouters {
-		if slices.Contains(a.asked, m.ID) {
+		if asked[m.ID] {
 			s.Held[m.ID] = heldNamespaces(m.ID, h)
-			continue
+		} else {
+			unnamed = true
 		}
-		for _, id := range a.asked {
-			if !named[id] {
-				s.Held[id] = heldNamespaces(id, h)
-			}
+	}
+	for _, id := range a.asked {
+		if unnamed && !named[id] {
+			s.Held[id] = heldNamespaces(id, h)
 		}
 	}
 	for _, p := range a.proxies {

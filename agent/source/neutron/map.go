@@ -3,6 +3,7 @@ package neutron
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"neutron-ndp-proxy-agent/agent/inventory"
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
@@ -53,6 +54,7 @@ func Router(r rpc.Router, h Host) inventory.Router {
 		return out
 	}
 	out.Scope = r.Gateway.ScopeV6
+	out.Outside = outside(*r.Gateway)
 	switch {
 	case h.Mode == rpc.ModeDVRNoExternal:
 		out.Remote = true
@@ -161,6 +163,18 @@ func subnets(p rpc.Port) []inventory.Subnet {
 		out = append(out, sub)
 	}
 	return out
+}
+
+// outside are the IPv6 subnets of the network of a gateway port.
+func outside(p rpc.Port) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range slices.Concat(p.Subnets, p.ExtraSubnets) {
+		if s.CIDR.Addr().Is6() {
+			out = append(out, s.CIDR.Masked())
+		}
+	}
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return slices.Compact(out)
 }
 
 // Proxy translates one NDPProxy object.

@@ -63,8 +63,16 @@ func (n *notes) add(w wanted) {
 	n.merge(w)
 }
 
+// mostNoted bounds the routers that are asked for one by one: more of them are
+// everything, and a list that grows for as long as the server does not answer is
+// none.
+const mostNoted = 4096
+
 func (n *notes) merge(w wanted) {
 	n.open.merge(w)
+	if len(n.open.routers) > mostNoted {
+		n.open.full, n.open.routers = true, nil
+	}
 	select {
 	case n.wake <- struct{}{}:
 	default:
@@ -76,6 +84,9 @@ func (n *notes) addLater(w wanted, wait time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.later.merge(w)
+	if len(n.later.routers) > mostNoted {
+		n.later.full, n.later.routers = true, nil
+	}
 	if n.timer == nil {
 		n.timer = time.AfterFunc(wait, n.bringBack)
 	}

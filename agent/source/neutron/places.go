@@ -77,15 +77,16 @@ func (s *Source) pullPorts(ctx context.Context, ids []string) ([]rpc.BoundPort, 
 	if err != nil {
 		return nil, fmt.Errorf("ports: %w", err)
 	}
-	s.malformed("port", bad)
 	keep, named := map[string]bool{}, map[string]bool{}
 	for _, m := range bad {
 		keep[m.ID] = true
 	}
+	good := make([]string, 0, len(ports))
 	for _, p := range ports {
 		named[p.ID] = true
-		s.complaints.clear("port " + p.ID)
+		good = append(good, p.ID)
 	}
+	s.judged("port", good, bad)
 	if slices.ContainsFunc(bad, nameless) { // it may be any that is not named
 		for _, id := range ids {
 			keep[id] = keep[id] || !named[id]
@@ -108,10 +109,11 @@ func (s *Source) pullModes(ctx context.Context, l *portsLane, hosts []string) {
 		return
 	}
 	l.succeeded("L3 agents")
-	s.malformed("L3 agent", bad)
+	good := make([]string, 0, len(agents))
 	for _, a := range agents {
-		s.complaints.clear("L3 agent " + a.Host)
+		good = append(good, a.Host)
 	}
+	s.judged("L3 agent", good, bad)
 	s.atlas.setModes(hosts, agents, bad)
 }
 

@@ -113,9 +113,8 @@ func (s *Source) routers(ctx context.Context, ids []string, a *answer) (err erro
 	if a.routers, a.badRouters, err = s.o.Server.Routers(ctx, ids); err != nil {
 		return fmt.Errorf("%d routers: %w", len(ids), err)
 	}
-	s.malformed("router", a.badRouters)
+	s.judged("router", a.ids(), a.badRouters)
 	for _, r := range a.routers {
-		s.complaints.clear("router " + r.ID)
 		translated := Router(r, s.here)
 		s.awaited.note(translated)
 		if translated.Enabled && translated.Unsupported != "" && s.unsupported.note(r.ID) {
@@ -132,15 +131,37 @@ func (s *Source) proxies(ctx context.Context, ids []string, a *answer) (err erro
 	if a.proxies, a.badProxies, err = s.o.Server.NDPProxies(ctx, ids); err != nil {
 		return fmt.Errorf("NDP proxies of %d routers: %w", len(ids), err)
 	}
-	s.malformed("NDP proxy", a.badProxies)
+	good := make([]string, 0, len(a.proxies))
 	for _, p := range a.proxies {
-		s.complaints.clear("NDP proxy " + p.ID)
+		good = append(good, p.ID)
 	}
+	s.judged("NDP proxy", good, a.badProxies)
 	return nil
 }
 
-func (s *Source) malformed(kind string, bad []rpc.Malformed) {
+// namedMalformed bounds the objects of one answer that are named one by one.
+const namedMalformed = 32
+
+// judged says what of an answer could not be understood, and what of it can be
+// again. An id may be among both: then it is not well.
+func (s *Source) judged(kind string, good []string, bad []rpc.Malformed) {
+	ill := make(map[string]bool, len(bad))
 	for _, m := range bad {
+		ill[m.ID] = true
+	}
+	for _, id := range good {
+		if !ill[id] {
+			s.complaints.clear(kind + " " + id)
+		}
+	}
+	for _, m := range bad[:min(len(bad), namedMalformed)] {
 		s.complaints.say(kind+" "+m.ID, fmt.Errorf("%s %s in the server's answer: %w", kind, m.ID, m.Err))
+	}
+	more := "further objects of kind " + kind
+	if n := len(bad) - namedMalformed; n > 0 {
+		s.complaints.say(more, fmt.Errorf("%d more in the server's answer could not be understood, the first %s: %w",
+			n, bad[namedMalformed].ID, bad[namedMalformed].Err))
+	} else {
+		s.complaints.clear(more)
 	}
 }

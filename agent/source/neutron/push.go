@@ -2,11 +2,15 @@ package neutron
 
 import (
 	"cmp"
+	"fmt"
 
 	"go.uber.org/zap"
 
+	"neutron-ndp-proxy-agent/agent/inventory"
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
+
+var errTooMany = fmt.Errorf("more than %d NDP proxies: of those that are pushed no more are taken", inventory.MaxProxies)
 
 func (s *Source) pushed(e rpc.ProxiesPushed) {
 	if s.unreadable(e.Malformed) || e.Redelivered {
@@ -23,6 +27,11 @@ func (s *Source) pushed(e rpc.ProxiesPushed) {
 			local = s.o.Inventory.RemoveProxy(Proxy(p))
 		} else {
 			local = s.o.Inventory.SetProxy(Proxy(p))
+		}
+		if local && s.o.Inventory.Full(p.RouterID) {
+			// Once: lines of their own would be as many as the pushes.
+			s.complaints.say("pushed NDP proxies of router "+p.RouterID, errTooMany)
+			continue
 		}
 		if local {
 			s.o.Log.Info("NDP proxy "+string(e.Kind), zap.String("proxy", p.ID), zap.String("router", p.RouterID),
