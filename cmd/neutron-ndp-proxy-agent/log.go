@@ -37,7 +37,7 @@ func newLogger(o config.Log, debug bool, stderr io.Writer) (*zap.Logger, *logFil
 	if file == nil || o.UseStderr {
 		outs = append(outs, zapcore.AddSync(stderr))
 	}
-	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.NewMultiWriteSyncer(outs...)), level)
+	core := limited(zapcore.NewCore(plain(encoder), zapcore.Lock(zapcore.NewMultiWriteSyncer(outs...)), level))
 	complaints := zapcore.Lock(zapcore.AddSync(stderr)) // what could not be written
 	return zap.New(core, zap.ErrorOutput(complaints)), file, nil
 }
