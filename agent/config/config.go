@@ -140,7 +140,7 @@ type Warning struct {
 // String is the warning on one line.
 func (w Warning) String() string {
 	if w.Where == "" {
-		return w.Text
+		return printable(w.Text)
 	}
-	return w.Where + ": " + w.Text
+	return printable(w.Where + ": " + w.Text)
 }

@@ -26,7 +26,7 @@ func (e *Error) Error() string {
 	if e.Where != "" {
 		s = e.Where + ": " + s
 	}
-	return s
+	return printable(s)
 }
 
 // Unwrap gives the cause to errors.Is and errors.As.

@@ -15,7 +15,13 @@ type layered struct {
 	env      func(string) (string, bool)
 	known    map[name]row
 	defaults map[name]string // of this machine, over the table's
+	// references counts those of the value that is being substituted.
+	references int
 }
+
+// maxReferences bounds the references in one value, counting those in what they
+// stand for: each may stand for more of them.
+const maxReferences = 1000
 
 // found is a value and where it stands.
 type found struct {
@@ -83,6 +89,7 @@ func (l *layered) value(n name) (f found, err error) {
 		return found{text: l.known[n].Default, as: n}, nil
 	}
 	raw := f.text
+	l.references = 0
 	f.text, err = l.substitute(raw, n, nil)
 	return f, err
 }
@@ -121,6 +128,9 @@ func (l *layered) substitute(text string, n name, stack []name) (string, error) 
 // same group, of the group it names, or of DEFAULT. Of options that only
 // Neutron knows, the defaults are unknown here; such a reference fails.
 func (l *layered) resolve(ref, group string, stack []name) (string, error) {
+	if l.references++; l.references > maxReferences {
+		return "", fmt.Errorf("more than %d references", maxReferences)
+	}
 	candidates := []name{{group, ref}, {groupDefault, ref}}
 	if g, o, dotted := strings.Cut(ref, "."); dotted {
 		candidates = []name{{normalize(g), o}, {groupDefault, ref}}

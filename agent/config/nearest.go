@@ -2,9 +2,15 @@ package config
 
 import "fmt"
 
+// maxWord is how long a word may be to be a slip of the finger.
+const maxWord = 64
+
 // didYouMean names the candidate nearest to word, ready to be appended to a
 // message, or "" when none is near.
 func didYouMean(word string, candidates []string) string {
+	if len(word) > maxWord {
+		return ""
+	}
 	best, distance := "", 1+max(2, len(word)/3)
 	for _, c := range candidates {
 		if d := editDistance(word, c); d < distance {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/netip"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -17,11 +19,15 @@ import (
 // layout can't be taken for this one.
 const version = 1
 
-// Bounds of one file: far above what a device can answer for (facts.md: about
-// 10,000 entries), low enough that a mistaken file can't eat the machine.
+// Bounds of one file: far above what a device can answer for (about 10,000
+// entries), low enough that a mistaken file can't eat the machine: while it is
+// read, each of the shortest nodes that YAML has takes more than a hundred bytes.
 const (
-	maxBytes     = 64 << 20
-	maxPublished = 1 << 20
+	maxBytes     = 4 << 20
+	maxPublished = 1 << 17
+	// maxMistakes are named; maxWords bounds what is said of them.
+	maxMistakes = 20
+	maxWords    = 4096
 )
 
 type document struct {
@@ -62,13 +68,19 @@ func Parse(raw []byte) (inventory.Snapshot, error) {
 	if len(raw) > maxBytes {
 		return inventory.Snapshot{}, fmt.Errorf("larger than %d bytes", maxBytes)
 	}
+	var node yaml.Node
+	if err := yaml.NewDecoder(bytes.NewReader(raw)).Decode(&node); err == nil {
+		if err := narrow(&node); err != nil {
+			return inventory.Snapshot{}, err
+		}
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
 	dec.KnownFields(true)
 	var doc document
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return inventory.Snapshot{}, errors.New("the file is empty; `version: 1` alone publishes nothing")
 	} else if err != nil {
-		return inventory.Snapshot{}, err
+		return inventory.Snapshot{}, shortened{err}
 	}
 	if err := dec.Decode(&document{}); !errors.Is(err, io.EOF) {
 		return inventory.Snapshot{}, errors.New("more than one YAML document")
@@ -86,13 +98,48 @@ func Parse(raw []byte) (inventory.Snapshot, error) {
 	return p.snapshot, errors.Join(p.errs...)
 }
 
+// maxKeys bounds the keys of one mapping, of which the format has four.
+const maxKeys = 16
+
+// narrow refuses mappings with very many keys: the library compares each with
+// each, and tells of every pair that is equal.
+func narrow(n *yaml.Node) error {
+	if n.Kind == yaml.MappingNode && len(n.Content) > 2*maxKeys {
+		return fmt.Errorf("line %d: more than %d keys in one mapping", n.Line, maxKeys)
+	}
+	for _, inner := range n.Content { // an alias has none of its own
+		if err := narrow(inner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shortened is an error of the YAML library, which tells everything it found.
+type shortened struct{ error }
+
+func (e shortened) Error() string {
+	text := e.error.Error()
+	if len(text) <= maxWords {
+		return text
+	}
+	return text[:maxWords] + "..."
+}
+
+func (e shortened) Unwrap() error { return e.error }
+
 type parser struct {
 	snapshot inventory.Snapshot
 	seen     map[string]bool
 	errs     []error
+	mistakes int
 }
 
 func (p *parser) fail(line int, format string, args ...any) {
+	if p.mistakes++; p.mistakes > maxMistakes {
+		p.errs = append(p.errs[:maxMistakes], fmt.Errorf("and %d more", p.mistakes-maxMistakes))
+		return
+	}
 	err := fmt.Errorf(format, args...)
 	if line > 0 {
 		err = fmt.Errorf("line %d: %w", line, err)
@@ -102,7 +149,7 @@ func (p *parser) fail(line int, format string, args ...any) {
 
 func (p *parser) namespace(ns namespace) {
 	if why := badName(ns.Name, 255); why != "" {
-		p.fail(0, "namespace %q: %s", ns.Name, why)
+		p.fail(0, "namespace %.100q: %s", ns.Name, why)
 		return
 	}
 	if len(ns.Devices) == 0 {
@@ -116,7 +163,7 @@ func (p *parser) namespace(ns namespace) {
 func (p *parser) device(ns string, d device) {
 	// IFNAMSIZ of linux/if.h is 16 with the final NUL.
 	if why := badName(d.Name, 15); why != "" {
-		p.fail(0, "namespace %q: device %q: %s", ns, d.Name, why)
+		p.fail(0, "namespace %q: device %.100q: %s", ns, d.Name, why)
 		return
 	}
 	id := ns + "/" + d.Name
@@ -166,9 +213,9 @@ func (p *parser) addr(v value) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(v.text)
 	switch {
 	case err != nil:
-		p.fail(v.line, "%q is not an IPv6 address", v.text)
+		p.fail(v.line, "%.100q is not an IPv6 address", v.text)
 	case !a.Is6() || a.Is4In6() || a.Zone() != "" || a.IsMulticast() || a.IsUnspecified() || a.IsLoopback() || a.IsLinkLocalUnicast():
-		p.fail(v.line, "%s is not a global unicast IPv6 address", a)
+		p.fail(v.line, "%.100q is not a global unicast IPv6 address", v.text)
 	default:
 		return a, true
 	}
@@ -179,7 +226,7 @@ func (p *parser) prefix(v value) (netip.Prefix, bool) {
 	s, err := netip.ParsePrefix(v.text)
 	switch {
 	case err != nil || !s.Addr().Is6() || s.Addr().Is4In6():
-		p.fail(v.line, "%q is not an IPv6 prefix", v.text)
+		p.fail(v.line, "%.100q is not an IPv6 prefix", v.text)
 	case s != s.Masked():
 		p.fail(v.line, "%s has bits beyond its length; did you mean %s?", s, s.Masked())
 	case s.Bits() == 0:
@@ -191,14 +238,16 @@ func (p *parser) prefix(v value) (netip.Prefix, bool) {
 }
 
 // badName applies the kernel's rules for names of devices (dev_valid_name of
-// net/core/dev.c), which are those of file names, less white space and colons.
+// net/core/dev.c), which are those of file names, less white space and colons;
+// and what cannot be printed is nobody's name for anything.
 func badName(name string, most int) string {
 	switch {
 	case name == "":
 		return "no name"
 	case len(name) > most:
 		return fmt.Sprintf("longer than %d characters", most)
-	case name == "." || name == ".." || strings.ContainsAny(name, "/: \t\r\n\v\f\x00"):
+	case name == "." || name == ".." || strings.ContainsAny(name, "/:") ||
+		strings.ContainsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }) || !utf8.ValidString(name):
 		return "not a valid name"
 	}
 	return ""

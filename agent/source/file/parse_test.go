@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -105,15 +106,25 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(good))
 	f.Add([]byte("version: 1\nnamespaces: &a [*a]"))
 	f.Add([]byte("version: 1\nnamespaces:\n- {name: a, devices: [{name: b, published: ['2001:db8::1']}]}"))
+	f.Add([]byte("version: 1\nnamespaces:\n- {name: \"\\e[2J\", devices: [{name: '../x', published: ['fe80::1%eth0', '::ffff:192.0.2.1']}]}"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		s, err := Parse(raw)
 		if err != nil {
+			if n := len(err.Error()); n > 16<<10 {
+				t.Fatalf("an error of %d bytes", n)
+			}
 			return
 		}
 		routers := map[string]inventory.Router{}
 		for _, r := range s.Routers {
 			if _, twice := routers[r.ID]; twice || len(r.External) != 1 {
 				t.Fatalf("router %+v", r)
+			}
+			at := r.External[0]
+			for _, name := range []string{at.Namespace, at.Device} {
+				if strings.ContainsFunc(name, func(r rune) bool { return r == '/' || !unicode.IsPrint(r) }) || name == "." || name == ".." || name == "" {
+					t.Fatalf("named %q", name)
+				}
 			}
 			routers[r.ID] = r
 		}
@@ -122,7 +133,7 @@ func FuzzParse(f *testing.F) {
 			for _, sub := range routers[p.RouterID].Subnets {
 				inside = inside || sub.Prefix.Contains(p.Addr)
 			}
-			if !inside || p.Addr.IsMulticast() || !p.Addr.Is6() {
+			if a := p.Addr; !inside || !a.Is6() || a.Is4In6() || a.Zone() != "" || !a.IsGlobalUnicast() {
 				t.Fatal(fmt.Sprint("published by accident: ", p))
 			}
 		}
