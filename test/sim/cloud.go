@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -117,8 +118,14 @@ func (w *World) updateRouter(r *Router) {
 // Attach adds an interface on a tenant network.
 func (w *World) Attach(r *Router, in *Internal) {
 	w.t.Helper()
+	w.AttachAt(r, in, in.RouterAddr)
+}
+
+// AttachAt does so with another address than the subnet's gateway_ip.
+func (w *World) AttachAt(r *Router, in *Internal, a netip.Addr) {
+	w.t.Helper()
 	i := &Interface{PortID: uuid(w.next()), MAC: mac(w.next()), SNATPortID: uuid(w.next()), SNATMAC: mac(w.next()),
-		Net: in, Addr: in.RouterAddr, SNATAddr: host(in.Prefix, 2)}
+		Net: in, Addr: a, SNATAddr: host(in.Prefix, 2)}
 	w.cloud.change(func() { r.Interfaces = append(slices.Clone(r.Interfaces), i) })
 	w.updateRouter(r)
 }
@@ -181,8 +188,12 @@ func (w *World) DeleteRouter(r *Router) {
 }
 
 // Publish makes an NDP proxy for an instance.
-func (w *World) Publish(r *Router, vm *Instance) *Proxy {
-	p := &Proxy{ID: uuid(w.next()), Router: r, PortID: vm.PortID, Addr: vm.Addr}
+func (w *World) Publish(r *Router, vm *Instance) *Proxy { return w.PublishAddr(r, vm, vm.Addr) }
+
+// PublishAddr makes one for any address, which a server would not, with the port
+// of an instance.
+func (w *World) PublishAddr(r *Router, vm *Instance, a netip.Addr) *Proxy {
+	p := &Proxy{ID: uuid(w.next()), Router: r, PortID: vm.PortID, Addr: a}
 	w.cloud.change(func() { w.cloud.proxies[p.ID] = p })
 	w.cloud.tell(nil, rpc.ProxiesPushed{Kind: rpc.Created, Proxies: []rpc.NDPProxy{p.object()}})
 	return p

@@ -55,8 +55,11 @@ func (w *World) published(r *Router, here func(*Instance) bool) []string {
 		if p.Router != r || !here(w.instance(p.PortID)) {
 			continue
 		}
+		if r.Gateway.Net.Prefix.Contains(p.Addr) {
+			continue // somebody's on the external network, if anybody's
+		}
 		for _, i := range r.Interfaces {
-			if i.Net.Prefix.Contains(p.Addr) && i.Net.Scope == r.Gateway.Net.Scope && p.Addr != i.Addr {
+			if i.Net.Prefix.Contains(p.Addr) && i.Net.Prefix.Addr() != p.Addr && i.Net.Scope == r.Gateway.Net.Scope && p.Addr != i.Addr {
 				out = append(out, p.Addr.String())
 				break
 			}

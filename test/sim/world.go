@@ -85,6 +85,8 @@ type ExternalOptions struct {
 	Scope string
 	// V4Only: no IPv6 subnet.
 	V4Only bool
+	// Prefix is the IPv6 subnet, where it must not be one of its own.
+	Prefix netip.Prefix
 }
 
 // AddExternal makes an external network.
@@ -102,6 +104,9 @@ func (w *World) AddExternal(o ExternalOptions) *External {
 	lines := []string{fmt.Sprintf("addr add %s/24 dev eth0", host(e.V4, 1)), fmt.Sprintf("addr add %s/64 dev eth1 nodad", host(behind, 1))}
 	if !o.V4Only {
 		e.Prefix = netip.MustParsePrefix(fmt.Sprintf("2001:db8:e%d::/64", n))
+		if o.Prefix.IsValid() {
+			e.Prefix = o.Prefix
+		}
 		e.Gateway = host(e.Prefix, 1)
 		lines = append(lines, fmt.Sprintf("addr add %s/64 dev eth0 nodad", e.Gateway))
 	}
