@@ -89,7 +89,7 @@ check: need-go need-cc ## Quick lane: vet, unit and namespace tests with -race, 
 	$(call lane,unit and namespace tests,CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 15m ./...)
 
 .PHONY: test
-test: need-root lint check demo rabbitmq e2e ## Everything: lint, check, demo, rabbitmq, e2e (root, Debian packages; 25 min, 30 the first time)
+test: need-root lint check fuzz-briefly demo rabbitmq e2e ## Everything: lint, check, fuzz-briefly, demo, rabbitmq, e2e (root, Debian packages; 25 min, 30 the first time)
 	@printf '\n=== all lanes passed\n'
 
 ##@ Single lanes
@@ -101,6 +101,31 @@ rabbitmq: need-go need-cc need-root ## Tests with a private RabbitMQ on ports of
 	    packages=$$(grep -rlE --include='*_test.go' '^//go:build.*\brabbitmq\b' . | xargs -r -n1 dirname | sort -u); \
 	    [ -n "$$packages" ] || { echo 'no test has the build tag rabbitmq' >&2; exit 1; }; \
 	    CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 15m -tags rabbitmq $$packages)
+
+# fuzz TIME: every fuzz target of every package, one after the other. Go prints an
+# input that fails and keeps it in testdata/fuzz beside the test, where every later
+# `go test` tries it again.
+define fuzz
+	failed=; for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u); do \
+	    for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$package/*_test.go); do \
+	        if out=$$($(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(1) $$package 2>&1); then \
+	            printf '%-28s %s\n' "$$package" "$$target: $$(grep -o 'execs: [0-9]*' <<<"$$out" | tail -n 1)"; \
+	        elif grep -q '^ *context deadline exceeded$$' <<<"$$out" && ! grep -q 'Failing input' <<<"$$out"; then \
+	            printf '%-28s %s\n' "$$package" "$$target: the engine ran out of time, without a failing input"; \
+	        else printf '%s\n' "$$out"; failed+=" $$package:$$target"; fi; \
+	    done; \
+	done; \
+	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+endef
+
+# The seeds, and what ever failed, run with every `go test`; here new inputs are
+# looked for.
+FUZZTIME ?= 10s
+.PHONY: fuzz fuzz-briefly
+fuzz: need-go ## Every fuzz target for FUZZTIME each (default 10s; 6 min)
+	$(call lane,fuzz targets for $(FUZZTIME) each,$(call fuzz,$(FUZZTIME)))
+fuzz-briefly: need-go ## Every fuzz target for 2 s each (2 min)
+	$(call lane,fuzz targets for 2 s each,$(call fuzz,2s))
 
 # The lab in its three shapes: which tests run in which is told by their names,
 # and each test skips itself in a lab that is not its own.

@@ -21,9 +21,12 @@ func FuzzLoad(f *testing.F) {
 		}
 		f.Add(string(text))
 	}
-	for _, r := range rows() {
-		f.Add(fmt.Sprintf("[%s]\n%s = 99999999999999999999\n", r.Group, r.Name))
-		f.Add(fmt.Sprintf("[%s]\n%s = \x1b[2J$%s\n", r.Group, r.Name, r.Name))
+	for _, value := range []string{"99999999999999999999", "\x1b[2J", "-1", "$nobody"} {
+		text := ""
+		for _, r := range rows() {
+			text += fmt.Sprintf("[%s]\n%s = %s\n", r.Group, r.Name, value)
+		}
+		f.Add(text)
 	}
 	f.Add("[DEFAULT]\na=$b$b\nb=$c$c\nc=$a\nhost=$a\n")
 	f.Add("[ndp_proxy]\n\x1b[31mworkers\u202e = 1\nworkrs=\x07\nsource=f\u2028ile\n")

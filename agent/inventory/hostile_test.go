@@ -100,3 +100,30 @@ func TestDuplicateIDs(t *testing.T) {
 		t.Errorf("router b has %v: the deletion of another one's took it", got)
 	}
 }
+
+// The largest answer that the server can give (131,072 proxies) is taken, and
+// costs memory in proportion.
+func TestLargestAnswer(t *testing.T) {
+	const n, most = 1 << 17, 96 << 20
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	inv := inventory.New(func([]string) {})
+	func() {
+		s := inventory.Snapshot{Routers: []inventory.Router{router("a", "x")}}
+		for i := range n {
+			s.Proxies = append(s.Proxies, flooding("a", i))
+		}
+		inv.Replace(s)
+	}()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	used := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+	if inv.Counts().Proxies != n || used > most {
+		t.Errorf("%d proxies, %d MiB are used, want at most %d", inv.Counts().Proxies, used>>20, most>>20)
+	}
+	t.Logf("%d MiB", used>>20)
+	if inv.SetProxy(proxy("one more", "a", 1)); inv.Counts().Proxies != n {
+		t.Error("a push was taken on top")
+	}
+}

@@ -279,3 +279,28 @@ func TestLonger(t *testing.T) {
 		}
 	}
 }
+
+// A good answer with a quarter of the proxies that one may have: what is kept of
+// it is in proportion to its size.
+func TestLargeGoodAnswer(t *testing.T) {
+	const n = maxList / 4
+	var b bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&b, `,{"versioned_object.name":"NDPProxy","versioned_object.namespace":"versionedobjects","versioned_object.version":"1.0","versioned_object.data":`+
+			`{"id":"%08x-0000-4000-8000-000000000000","project_id":"0123456789abcdef0123456789abcdef","name":"","router_id":"1596edf1-d27f-4b01-a7ae-9f10b3ab9c16",`+
+			`"port_id":"%08x-0000-4000-8000-000000000001","ip_address":"2001:db8::%x:%x","created_at":"2026-11-22T17:50:30Z","revision_number":0}}`, i, i, i>>16, i&0xffff)
+	}
+	raw := append(append([]byte("["), b.Bytes()[1:]...), ']')
+	allocated, kept, took, got := usage(func() []NDPProxy {
+		proxies, bad, err := decodeProxies(raw, "answer")
+		if err != nil || len(bad) > 0 {
+			t.Error(err, bad)
+		}
+		return proxies
+	})
+	if len(got) != n || kept > uint64(len(raw)) || allocated > 10*uint64(len(raw)) {
+		t.Errorf("%d proxies of %d MiB: %d MiB allocated, %d MiB kept", len(got), len(raw)>>20, allocated>>20, kept>>20)
+	}
+	t.Logf("%d proxies of %d MiB: %d MiB allocated, %d MiB kept, %v", len(got), len(raw)>>20, allocated>>20, kept>>20, took.Round(time.Millisecond))
+	runtime.KeepAlive(raw)
+}

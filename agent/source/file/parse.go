@@ -214,8 +214,10 @@ func (p *parser) addr(v value) (netip.Addr, bool) {
 	switch {
 	case err != nil:
 		p.fail(v.line, "%.100q is not an IPv6 address", v.text)
-	case !a.Is6() || a.Is4In6() || a.Zone() != "" || a.IsMulticast() || a.IsUnspecified() || a.IsLoopback() || a.IsLinkLocalUnicast():
-		p.fail(v.line, "%.100q is not a global unicast IPv6 address", v.text)
+	case a.Zone() != "":
+		p.fail(v.line, "%.100q is not a global unicast IPv6 address: it has a zone", v.text)
+	case !a.Is6() || a.Is4In6() || a.IsMulticast() || a.IsUnspecified() || a.IsLoopback() || a.IsLinkLocalUnicast():
+		p.fail(v.line, "%s is not a global unicast IPv6 address", a)
 	default:
 		return a, true
 	}
