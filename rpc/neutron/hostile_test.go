@@ -23,7 +23,7 @@ var nonsense = []string{
 	strings.Repeat("[", 50) + strings.Repeat("]", 50),
 }
 
-// mutants calls try with a document for each field, however deep, and a third of
+// mutants calls try with a document for each field, however deep, and a sixth of
 // the nonsense, in turns, in its place.
 func mutants(t *testing.T, doc []byte, try func(mutant []byte)) (n int) {
 	t.Helper()
@@ -32,7 +32,7 @@ func mutants(t *testing.T, doc []byte, try func(mutant []byte)) (n int) {
 	walk = func(v any, put func(json.RawMessage) any) {
 		fields++
 		for i, bad := range nonsense {
-			if (fields+i)%3 > 0 { // the fields of one object are many, and alike
+			if (fields+i)%6 > 0 { // the fields of one object are many, and alike
 				continue
 			}
 			out, err := json.Marshal(put(json.RawMessage(bad)))
@@ -136,10 +136,10 @@ func cpu() time.Duration {
 }
 
 // Large answers, made so that each byte costs most: an error or a result, and
-// memory that is in proportion to the message. A sixteenth of what a message may
+// memory that is in proportion to the message. A small part of what a message may
 // have is enough to see it.
 func TestHugeAnswers(t *testing.T) {
-	const size = oslo.MaxMessage / 16
+	const size = oslo.MaxMessage / 32
 	fill := func(head, each, tail string) []byte {
 		b := bytes.NewBufferString(head)
 		for b.Len()+len(each)+len(tail) < size {
@@ -280,10 +280,10 @@ func TestLonger(t *testing.T) {
 	}
 }
 
-// A good answer with a quarter of the proxies that one may have: what is kept of
+// A good answer with many proxies: what is kept of
 // it is in proportion to its size.
 func TestLargeGoodAnswer(t *testing.T) {
-	const n = maxList / 4
+	const n = maxList / 16
 	var b bytes.Buffer
 	for i := range n {
 		fmt.Fprintf(&b, `,{"versioned_object.name":"NDPProxy","versioned_object.namespace":"versionedobjects","versioned_object.version":"1.0","versioned_object.data":`+
