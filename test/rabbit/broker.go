@@ -211,6 +211,20 @@ func (b *Broker) Run() error {
 	return nil
 }
 
+// Wipe removes the database of a stopped server: the next run knows nothing but
+// [User].
+func (b *Broker) Wipe() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.server != nil {
+		return errors.New("rabbit: still running")
+	}
+	if err := os.RemoveAll(b.path("mnesia")); err != nil {
+		return fmt.Errorf("rabbit: %w", err)
+	}
+	return os.MkdirAll(b.path("mnesia"), 0o700)
+}
+
 // Stop stops the server in an orderly way (SIGTERM): it closes its connections
 // with a reason.
 func (b *Broker) Stop() error { return b.end(syscall.SIGTERM) }

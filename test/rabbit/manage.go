@@ -92,6 +92,15 @@ func (b *Broker) VHost(t testing.TB) (name, amqpURL string) {
 	return name, b.vhostURL(name)
 }
 
+// SetUser makes a user without tags that may do everything in a virtual host, or
+// gives one back what was taken from it.
+func (b *Broker) SetUser(t testing.TB, name, password, vhost string) {
+	t.Helper()
+	b.API(t, http.MethodPut, "/api/users/"+name, map[string]string{"password": password, "tags": ""}, nil)
+	b.API(t, http.MethodPut, "/api/permissions/"+url.PathEscape(vhost)+"/"+name,
+		map[string]string{"configure": ".*", "write": ".*", "read": ".*"}, nil)
+}
+
 // CloseConnections makes the broker close every connection of a virtual host
 // (connection.close 320 with the given reason).
 func (b *Broker) CloseConnections(t testing.TB, vhost, reason string) {

@@ -18,7 +18,9 @@ type Host struct {
 	n      int
 	l3     *l3agent
 	daemon *Daemon
-	debts  string // what its runs remember of what they owe
+	// outside is the daemon that is a process of its own.
+	outside *Outside
+	debts   string // what its runs remember of what they owe
 }
 
 // AddHost makes a host; its daemon does not run yet.

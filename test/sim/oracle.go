@@ -263,3 +263,30 @@ func (d *Dump) OurRules() (out []string) {
 	}
 	return out
 }
+
+// Foreign is what others have here, each thing in words, in order.
+func (d *Dump) Foreign() []string {
+	lines := []string{}
+	for _, p := range d.Proxies {
+		if p.Protocol != Protocol {
+			lines = append(lines, fmt.Sprintf("proxy %s dev %s proto %s", p.Dst, p.Dev, p.Protocol))
+		}
+	}
+	for _, r := range d.Routes {
+		if r.Protocol != Protocol {
+			lines = append(lines, fmt.Sprintf("route %s via %s dev %s table %s proto %s", r.Dst, r.Gateway, r.Dev, r.Table, r.Protocol))
+		}
+	}
+	for _, r := range d.Rules {
+		if r.Protocol != Protocol {
+			lines = append(lines, fmt.Sprintf("rule %d from %s iif %s table %s", r.Priority, r.Src, r.IIF, r.Table))
+		}
+	}
+	for _, table := range d.Tables {
+		if !strings.HasSuffix(table, " "+Table) {
+			lines = append(lines, "table "+table)
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}

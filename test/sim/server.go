@@ -18,6 +18,8 @@ type Server struct {
 	events chan rpc.Event
 	// wantPort is [rpc.Config.WantPort]: of others the client tells nothing.
 	wantPort func(id string) bool
+	// elsewhere takes the messages instead of events.
+	elsewhere func(rpc.Event)
 
 	mu     sync.Mutex
 	faults Faults
@@ -75,6 +77,10 @@ func (s *Server) SetFaults(f Faults) {
 }
 
 func (s *Server) deliver(e rpc.Event) {
+	if s.elsewhere != nil {
+		s.elsewhere(e)
+		return
+	}
 	if p, is := e.(rpc.PortsPushed); is && (s.wantPort == nil || !s.wantPort(p.Ports[0].ID)) {
 		return
 	}
@@ -133,120 +139,36 @@ func (s *Server) call(ctx context.Context, read func()) error {
 
 // RouterIDs are those that the server lists for the host.
 func (s *Server) RouterIDs(ctx context.Context) (ids []string, err error) {
-	err = s.call(ctx, func() {
-		for _, r := range s.cloud.w.Routers {
-			if s.host.carries(r) {
-				ids = append(ids, r.ID)
-			}
-		}
-	})
+	err = s.call(ctx, func() { ids = s.host.routerIDs() })
 	return ids, err
 }
 
 // Routers describes those that the host has and that are administratively up.
 func (s *Server) Routers(ctx context.Context, ids []string) (out []rpc.Router, bad []rpc.Malformed, err error) {
-	err = s.call(ctx, func() {
-		for _, r := range s.cloud.w.Routers {
-			if slices.Contains(ids, r.ID) && r.Up && s.host.carries(r) {
-				out = append(out, r.object(s.host))
-			}
-		}
-	})
+	err = s.call(ctx, func() { out = s.host.routers(func(id string) bool { return slices.Contains(ids, id) }) })
 	return out, nil, err
 }
 
 // NDPProxies are those of the routers.
 func (s *Server) NDPProxies(ctx context.Context, routerIDs []string) (out []rpc.NDPProxy, bad []rpc.Malformed, err error) {
-	err = s.call(ctx, func() {
-		for _, p := range s.cloud.proxies {
-			if slices.Contains(routerIDs, p.Router.ID) && slices.Contains(s.cloud.w.Routers, p.Router) {
-				out = append(out, p.object())
-			}
-		}
-	})
+	err = s.call(ctx, func() { out = s.cloud.w.ndpProxies(func(id string) bool { return slices.Contains(routerIDs, id) }) })
 	return out, nil, err
 }
 
 // Ports are those that exist.
 func (s *Server) Ports(ctx context.Context, ids []string) (out []rpc.BoundPort, bad []rpc.Malformed, err error) {
-	err = s.call(ctx, func() {
-		for _, vm := range s.cloud.w.Instances {
-			if slices.Contains(ids, vm.PortID) && !vm.deleted {
-				out = append(out, vm.object())
-			}
-		}
-	})
+	err = s.call(ctx, func() { out = s.cloud.w.ports(ids) })
 	return out, nil, err
 }
 
 // L3Agents are those of the hosts.
 func (s *Server) L3Agents(ctx context.Context, hosts []string) (out []rpc.Agent, bad []rpc.Malformed, err error) {
-	err = s.call(ctx, func() {
-		for _, h := range s.cloud.w.Hosts {
-			if slices.Contains(hosts, h.Name) {
-				out = append(out, rpc.Agent{Host: h.Name, Type: rpc.L3AgentType, Mode: h.Mode})
-			}
-		}
-	})
+	err = s.call(ctx, func() { out = s.cloud.w.l3Agents(hosts) })
 	return out, nil, err
 }
 
 // Reprobe finds nothing new: all pushes come.
 func (s *Server) Reprobe(context.Context) error { return nil }
-
-func (vm *Instance) object() rpc.BoundPort {
-	return rpc.BoundPort{ID: vm.PortID, NetworkID: vm.net.ID, DeviceOwner: "compute:nova", Host: vm.Host.Name, Revision: vm.revision}
-}
-
-func (p *Proxy) object() rpc.NDPProxy {
-	return rpc.NDPProxy{ID: p.ID, RouterID: p.Router.ID, PortID: p.PortID, Addr: p.Addr}
-}
-
-// object is the router as sync_routers describes it to a host.
-func (r *Router) object(h *Host) rpc.Router {
-	out := rpc.Router{ID: r.ID, Name: string(r.Kind), AdminStateUp: r.Up, EnableNDPProxy: r.Enabled,
-		HA: r.Kind.HighlyAvailable(), Distributed: r.Kind.Distributed()}
-	if out.HA {
-		out.HAState = "standby" // late or wrong: nothing may depend on it
-	}
-	for _, i := range r.Interfaces {
-		out.Interfaces = append(out.Interfaces, i.Net.port(i.PortID, i.MAC, i))
-	}
-	if r.Gateway == nil {
-		return out
-	}
-	gw := r.Gateway.port()
-	out.Gateway = &gw
-	if out.Distributed {
-		if len(r.Hosts) > 0 {
-			out.GatewayHost = r.Hosts[0].Name
-		}
-		if r.Primary != nil {
-			out.GatewayHost = r.Primary.Name
-		}
-		if g := r.agentPorts[h.Name+r.Gateway.Net.ID]; g != nil {
-			p := g.port()
-			p.HostID, p.DeviceOwner = h.Name, "network:floatingip_agent_gateway"
-			out.FloatingIPAgentInterfaces = []rpc.Port{p}
-		}
-	}
-	return out
-}
-
-func (g *Gateway) port() rpc.Port {
-	p := rpc.Port{ID: g.PortID, NetworkID: g.Net.ID, MAC: g.MAC, ScopeV6: g.Net.Scope,
-		FixedIPs: []rpc.FixedIP{{Addr: g.Addr, PrefixLen: 64}}, Subnets: []rpc.Subnet{{CIDR: g.Net.V4, GatewayIP: host(g.Net.V4, 1)}}}
-	if g.Net.Prefix.IsValid() {
-		p.Subnets = append(p.Subnets, rpc.Subnet{CIDR: g.Net.Prefix, GatewayIP: g.Net.Gateway})
-	}
-	return p
-}
-
-func (in *Internal) port(id, mac string, i *Interface) rpc.Port {
-	return rpc.Port{ID: id, NetworkID: in.ID, MAC: mac, ScopeV6: in.Scope,
-		FixedIPs: []rpc.FixedIP{{Addr: host(in.V4, 1), PrefixLen: 24}, {Addr: i.Addr, PrefixLen: 64}},
-		Subnets:  []rpc.Subnet{{CIDR: in.V4, GatewayIP: host(in.V4, 1)}, {CIDR: in.Prefix, GatewayIP: in.RouterAddr}}}
-}
 
 // Flow ends the faults of the messages; those of the calls go on.
 func (s *Server) Flow() {

@@ -59,7 +59,7 @@ func (w *World) Differences(within time.Duration) (left []string) {
 func (w *World) differences() (out []string) {
 	w.Last = map[string]*Dump{}
 	for _, h := range w.Hosts {
-		if h.daemon == nil {
+		if h.daemon == nil && h.outside == nil {
 			continue
 		}
 		dumps := map[string]*Dump{}
@@ -99,6 +99,10 @@ func (w *World) Dumps(h *Host) map[string]*Dump {
 func (w *World) LastWords() string {
 	var said strings.Builder
 	for _, h := range w.Hosts {
+		if h.outside != nil {
+			fmt.Fprintf(&said, "%s: %s\n", h.Name, h.outside.Words())
+			continue
+		}
 		if h.daemon == nil {
 			fmt.Fprintf(&said, "%s: no daemon\n", h.Name)
 			continue

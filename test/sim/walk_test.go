@@ -220,29 +220,7 @@ func (k *walker) fail(format string, args ...any) {
 func (k *walker) foreign() map[string][]string {
 	out := map[string][]string{}
 	for where, d := range k.Last {
-		lines := []string{}
-		for _, p := range d.Proxies {
-			if p.Protocol != sim.Protocol {
-				lines = append(lines, fmt.Sprintf("proxy %s dev %s proto %s", p.Dst, p.Dev, p.Protocol))
-			}
-		}
-		for _, r := range d.Routes {
-			if r.Protocol != sim.Protocol {
-				lines = append(lines, fmt.Sprintf("route %s via %s dev %s table %s proto %s", r.Dst, r.Gateway, r.Dev, r.Table, r.Protocol))
-			}
-		}
-		for _, r := range d.Rules {
-			if r.Protocol != sim.Protocol {
-				lines = append(lines, fmt.Sprintf("rule %d from %s iif %s table %s", r.Priority, r.Src, r.IIF, r.Table))
-			}
-		}
-		for _, table := range d.Tables {
-			if !strings.HasSuffix(table, " "+sim.Table) {
-				lines = append(lines, "table "+table)
-			}
-		}
-		slices.Sort(lines)
-		out[where] = lines
+		out[where] = d.Foreign()
 	}
 	return out
 }

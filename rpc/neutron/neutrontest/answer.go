@@ -8,8 +8,47 @@ import (
 	"neutron-ndp-proxy-agent/rpc/neutron"
 )
 
-// answer is what Neutron 21 ("Zed") answers.
+// answer is what is answered: what there is, changed if a test wants that.
 func (s *Server) answer(method string, raw json.RawMessage) (any, *failure) {
+	result, fault := s.truth(method, raw)
+	s.mu.Lock()
+	change := s.distort[method]
+	s.mu.Unlock()
+	if fault != nil || change == nil {
+		return result, fault
+	}
+	text, err := json.Marshal(result)
+	if err != nil {
+		return nil, &failure{class: "TypeError", message: err.Error()}
+	}
+	var plain any
+	if err := json.Unmarshal(text, &plain); err != nil {
+		return nil, &failure{class: "TypeError", message: err.Error()}
+	}
+	return change(plain), nil
+}
+
+// arguments of the methods that are answered here.
+type arguments struct {
+	Host         string   `json:"host"`
+	RouterIDs    []string `json:"router_ids"`
+	ResourceType string   `json:"resource_type"`
+	Version      string   `json:"version"`
+	Filter       struct {
+		RouterID []string `json:"router_id"`
+		ID       []string `json:"id"`
+		Host     []string `json:"host"`
+	} `json:"filter_kwargs"`
+	AgentState struct {
+		AgentState struct {
+			AgentType string `json:"agent_type"`
+			Host      string `json:"host"`
+		} `json:"agent_state"`
+	} `json:"agent_state"`
+}
+
+// truth is what Neutron 21 ("Zed") answers.
+func (s *Server) truth(method string, raw json.RawMessage) (any, *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f, ok := s.fail[method]; ok && f.times != 0 {
@@ -17,25 +56,14 @@ func (s *Server) answer(method string, raw json.RawMessage) (any, *failure) {
 		s.fail[method] = f
 		return nil, &f
 	}
-	var a struct {
-		Host         string   `json:"host"`
-		RouterIDs    []string `json:"router_ids"`
-		ResourceType string   `json:"resource_type"`
-		Version      string   `json:"version"`
-		Filter       struct {
-			RouterID []string `json:"router_id"`
-			ID       []string `json:"id"`
-			Host     []string `json:"host"`
-		} `json:"filter_kwargs"`
-		AgentState struct {
-			AgentState struct {
-				AgentType string `json:"agent_type"`
-				Host      string `json:"host"`
-			} `json:"agent_state"`
-		} `json:"agent_state"`
-	}
+	var a arguments
 	if err := json.Unmarshal(raw, &a); err != nil {
 		return nil, &failure{class: "TypeError", message: err.Error()}
+	}
+	if c := s.opts.Cloud; c != nil {
+		if result, ok := fromCloud(c, method, a, s.opts.portVersion()); ok {
+			return result, nil
+		}
 	}
 	switch method {
 	case "get_router_ids":

@@ -24,6 +24,9 @@ type Options struct {
 	Host string
 	// PortVersion is the version of the Server's Port objects; default "1.7".
 	PortVersion string
+	// Cloud is what a Server answers from, instead of what it was told by
+	// [Server.SetRouter] and the like.
+	Cloud Cloud
 }
 
 func (o Options) exchange() string {
@@ -49,8 +52,8 @@ type link struct {
 	up    chan struct{} // closed while connected
 }
 
-// errDown says that the link is not connected.
-var errDown = errors.New("neutrontest: not connected")
+// ErrDown says that the link is not connected.
+var ErrDown = errors.New("neutrontest: not connected")
 
 // start connects and keeps connecting until the test is over. setup declares
 // and consumes; it is called on each connection.
@@ -123,7 +126,7 @@ func (l *link) once(ctx context.Context, setup func(context.Context, *amqp091.Co
 		return ctx.Err()
 	case err := <-closed:
 		if err == nil {
-			return errDown
+			return ErrDown
 		}
 		return err
 	}
@@ -143,7 +146,7 @@ func (l *link) publish(exchange, key string, body []byte, expiration string) err
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.pub == nil {
-		return errDown
+		return ErrDown
 	}
 	for len(l.back) > 0 {
 		<-l.back
@@ -175,7 +178,7 @@ func (l *link) publish(exchange, key string, body []byte, expiration string) err
 // reopen replaces the publishing channel that err has closed; l.mu is held.
 func (l *link) reopen(err *amqp091.Error) error {
 	if err == nil {
-		return errDown
+		return ErrDown
 	}
 	if ch, e := l.conn.Channel(); e == nil && ch.Confirm(false) == nil {
 		l.pub = ch
@@ -230,7 +233,7 @@ func (l *link) onChannel(do func(channel) error) error {
 	conn := l.conn
 	l.mu.Unlock()
 	if conn == nil {
-		return errDown
+		return ErrDown
 	}
 	ch, err := conn.Channel()
 	if err != nil {

@@ -155,12 +155,16 @@ func (s *Server) pullAgents(version string, hosts []string) (any, *failure) {
 		case mode == "":
 			mode = neutron.ModeLegacy
 		}
-		out = append(out, object("Agent", version, map[string]any{
-			"id": hexID(), "agent_type": neutron.L3AgentType, "binary": "neutron-l3-agent", "topic": topicL3, "host": host,
-			"configurations": fmt.Sprintf(`{"agent_mode": %q, "routers": 1}`, mode),
-		}))
+		out = append(out, agentObject(host, mode, version))
 	}
 	return out, nil
+}
+
+func agentObject(host, mode, version string) map[string]any {
+	return object("Agent", version, map[string]any{
+		"id": hexID(), "agent_type": neutron.L3AgentType, "binary": "neutron-l3-agent", "topic": topicL3, "host": host,
+		"configurations": fmt.Sprintf(`{"agent_mode": %q, "routers": 1}`, mode),
+	})
 }
 
 // later compares versions of objects.

@@ -24,9 +24,11 @@ type Server struct {
 	proxies map[string]neutron.NDPProxy
 	ports   map[string]neutron.BoundPort
 	modes   map[string]string // of L3 agents, by host
-	delay   map[string]time.Duration
+	delay   map[string]func(args json.RawMessage) time.Duration
 	fail    map[string]failure
+	distort map[string]func(result any) any
 	mute    map[string]bool
+	twice   bool
 	calls   []Call
 	answers []string
 	known   map[string]bool // agents that reported
@@ -49,6 +51,8 @@ type Call struct {
 	Args                   json.RawMessage
 	// Expiration is the AMQP property, in milliseconds.
 	Expiration string
+	// ID and ReplyQueue are _msg_id and _reply_q: where the answer goes.
+	ID, ReplyQueue string
 }
 
 // Topics that the server serves.
@@ -59,8 +63,8 @@ func StartServer(t testing.TB, url string, o Options) *Server {
 	t.Helper()
 	s := &Server{link: link{t: t, url: url, opts: o}, replies: "reply_" + hexID(),
 		routers: map[string]hosted{}, proxies: map[string]neutron.NDPProxy{},
-		ports: map[string]neutron.BoundPort{}, modes: map[string]string{}, delay: map[string]time.Duration{},
-		fail: map[string]failure{}, mute: map[string]bool{}, known: map[string]bool{}, hosts: map[string]bool{}}
+		ports: map[string]neutron.BoundPort{}, modes: map[string]string{}, delay: map[string]func(json.RawMessage) time.Duration{},
+		fail: map[string]failure{}, distort: map[string]func(any) any{}, mute: map[string]bool{}, known: map[string]bool{}, hosts: map[string]bool{}}
 	s.start(s.setup)
 	return s
 }
@@ -100,8 +104,15 @@ func (s *Server) handle(ctx context.Context, topic string, d amqp091.Delivery) {
 	}
 	method := text(m["method"])
 	s.mu.Lock()
-	s.calls = append(s.calls, Call{Method: method, Version: text(m["version"]), Topic: topic, Args: m["args"], Expiration: d.Expiration})
-	wait, silent := s.delay[method], s.mute[method]
+	s.calls = append(s.calls, Call{Method: method, Version: text(m["version"]), Topic: topic, Args: m["args"], Expiration: d.Expiration,
+		ID: text(m["_msg_id"]), ReplyQueue: text(m["_reply_q"])})
+	wait, silent, times := time.Duration(0), s.mute[method], 1
+	if delay := s.delay[method]; delay != nil {
+		wait = delay(m["args"])
+	}
+	if s.twice {
+		times = 2
+	}
 	s.mu.Unlock()
 	if silent {
 		return
@@ -122,7 +133,7 @@ func (s *Server) handle(ctx context.Context, topic string, d amqp091.Delivery) {
 			}
 			reply["result"], reply["failure"] = nil, string(f)
 		}
-		if q := text(m["_reply_q"]); q != "" {
+		for q := text(m["_reply_q"]); q != "" && times > 0; times-- {
 			if err := s.publish("", q, Envelope(reply), ""); err != nil && ctx.Err() == nil {
 				s.t.Logf("neutrontest: reply to %s: %v", method, err)
 			}
@@ -182,9 +193,29 @@ func (s *Server) DropProxy(id string) {
 
 // Slow makes every answer to a method take so long (0: not any more).
 func (s *Server) Slow(method string, d time.Duration) {
+	s.SlowBy(method, func(json.RawMessage) time.Duration { return d })
+}
+
+// SlowBy makes an answer to a method take as long as its arguments deserve.
+func (s *Server) SlowBy(method string, d func(args json.RawMessage) time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.delay[method] = d
+}
+
+// Distort changes what a method answers, as JSON has it, before it is sent; nil:
+// not any more.
+func (s *Server) Distort(method string, change func(result any) any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.distort[method] = change
+}
+
+// Twice makes the server send each answer two times.
+func (s *Server) Twice(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.twice = on
 }
 
 // Fail makes the next answers to a method (times < 0: all) failures of a class.

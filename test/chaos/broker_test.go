@@ -1,0 +1,96 @@
+//go:build rabbitmq
+
+package chaos
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	rpc "neutron-ndp-proxy-agent/rpc/neutron"
+)
+
+// What the log says.
+const (
+	saysLost    = "connection to broker lost"
+	saysBlocked = "broker blocks publishers"
+	saysServer  = "Neutron: what is published stays as it is"
+)
+
+// reconnected bounds the way back: the longest back-off, a fifth longer, the
+// connection and the first sync; on a machine with other things to do.
+const reconnected = retryMax + 8*time.Second
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// brokerFaults are those of RabbitMQ and of the way to it.
+func brokerFaults() []fault {
+	runAgain := func(s *stage, t *testing.T) { must(t, s.broker.Run()) }
+	return []fault{
+		{name: "broker stopped", shows: saysLost, hold: time.Second, within: reconnected,
+			do: func(s *stage, t *testing.T) { must(t, s.broker.Stop()) }, undo: runAgain},
+		{name: "broker killed", shows: saysLost, within: reconnected,
+			do: func(s *stage, t *testing.T) { must(t, s.broker.Kill()) }, undo: runAgain},
+		{name: "broker wiped", shows: saysLost, within: reconnected,
+			do: func(s *stage, t *testing.T) {
+				must(t, s.broker.Stop())
+				must(t, s.broker.Wipe())
+			},
+			undo: func(s *stage, t *testing.T) {
+				must(t, s.broker.Run())
+				time.Sleep(3 * time.Second) // the daemon's user is unknown meanwhile
+				s.broker.SetUser(t, agentUser, agentSecret, "/")
+			}},
+		{name: "packets dropped", shows: saysLost, within: reconnected,
+			do:   func(s *stage, _ *testing.T) { s.silence() },
+			undo: func(s *stage, _ *testing.T) { s.speak() }},
+		{name: "packets dropped shortly", hold: heartbeat / 3, within: reconnected, // nobody need notice
+			do:   func(s *stage, _ *testing.T) { s.silence() },
+			undo: func(s *stage, _ *testing.T) { s.speak() }},
+		{name: "broker hangs", shows: saysLost, within: reconnected,
+			do:   func(s *stage, t *testing.T) { must(t, s.broker.Pause()) },
+			undo: func(s *stage, t *testing.T) { must(t, s.broker.Resume()) }},
+		{name: "path frozen", shows: saysLost, within: reconnected,
+			do:   func(s *stage, _ *testing.T) { s.proxy.Freeze() },
+			undo: func(s *stage, _ *testing.T) { s.proxy.Thaw() }},
+		{name: "reset in a frame", shows: saysLost, within: reconnected,
+			do: func(s *stage, _ *testing.T) { s.proxy.Tear() }},
+		{name: "connection reset", shows: saysLost, within: reconnected,
+			do: func(s *stage, _ *testing.T) { s.proxy.Reset() }},
+		{name: "memory alarm", shows: saysBlocked, hold: 2 * callTimeout, within: audit + reconnected,
+			do: func(s *stage, t *testing.T) {
+				_, err := s.broker.Rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1")
+				must(t, err)
+			},
+			undo: func(s *stage, t *testing.T) {
+				_, err := s.broker.Rabbitmqctl("set_vm_memory_high_watermark", "0.4")
+				must(t, err)
+			}},
+		{name: "our queue deleted", shows: "subscri", within: reconnected,
+			do: func(s *stage, t *testing.T) { s.deleteQueue(t, rpc.QueueName(s.host.Name)) }},
+		{name: "reply queue deleted", within: audit + reconnected,
+			do: func(s *stage, t *testing.T) { s.deleteQueue(t, s.replyQueue(t)) }},
+		{name: "fanout exchange deleted", within: audit + reconnected,
+			do: func(s *stage, t *testing.T) {
+				s.broker.API(t, http.MethodDelete, "/api/exchanges/%2F/neutron-vo-NDPProxy-1.0_fanout", nil, nil)
+			}},
+		{name: "permissions taken away", shows: saysLost, within: reconnected,
+			do: func(s *stage, t *testing.T) {
+				s.broker.API(t, http.MethodDelete, "/api/permissions/%2F/"+agentUser, nil, nil)
+				s.proxy.Cut()
+			},
+			undo: func(s *stage, t *testing.T) { s.broker.SetUser(t, agentUser, agentSecret, "/") }},
+		{name: "permission to read taken away", hold: 2 * audit, within: audit + reconnected,
+			do: func(s *stage, t *testing.T) {
+				s.broker.API(t, http.MethodPut, "/api/permissions/%2F/"+agentUser,
+					map[string]string{"configure": ".*", "write": ".*", "read": "^$"}, nil)
+				s.proxy.Cut()
+			},
+			undo: func(s *stage, t *testing.T) { s.broker.SetUser(t, agentUser, agentSecret, "/") }},
+	}
+}

@@ -1,0 +1,192 @@
+//go:build rabbitmq
+
+package chaos
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fault is one thing that the surroundings do to the daemon.
+type fault struct {
+	// name of the subtest, and of the row in docs/reliability.md.
+	name string
+	// do breaks it, undo mends it (nil: it mends itself). They run on the
+	// test's goroutine.
+	do, undo func(s *stage, t *testing.T)
+	// shows is a pattern of a line that the daemon's log must have before the
+	// fault is over: what an operator sees, and the proof that the fault took
+	// effect. "": nothing is said.
+	shows string
+	// hold is how long it lasts at least. Neutron goes on meanwhile: see
+	// [stage.churn].
+	hold time.Duration
+	// within bounds the time from undo until the kernel is as Neutron wants it.
+	within time.Duration
+	// hits are the names of parts ("legacy", "dvr", "victim") whose packets may
+	// be lost and whose namespaces may lose things of others; of no other part
+	// may they. After a fault what was planted there is planted anew.
+	hits []string
+	// renews: the daemon is another process afterwards.
+	renews bool
+}
+
+// faults are all there are; random ones are picked by TestMixed.
+func faults() []fault {
+	return slices.Concat(brokerFaults(), serverFaults(), daemonFaults())
+}
+
+const (
+	// linesPerMinute bounds the daemon's log in every scenario.
+	linesPerMinute = 120
+	// Growth that is no leak: the allocator's and the scheduler's slack, with the
+	// race detector's shadow.
+	slackRSS, slackThreads, slackFDs = 40 << 10, 12, 3
+	// showsWithin bounds how long a fault may go unnoticed.
+	showsWithin = 30 * time.Second
+)
+
+// outcome is what a scenario measured.
+type outcome struct {
+	seen, settled time.Duration // until the log told; from undo until all was right
+	sent, lost    int           // datagrams and pings of what was not hit
+	lines         int
+	before, after usage
+}
+
+func (o outcome) String() string {
+	return fmt.Sprintf("told after %.1f s, right after %.1f s, lost %d of %d, %d lines, %v -> %v",
+		o.seen.Seconds(), o.settled.Seconds(), o.lost, o.sent, o.lines, o.before, o.after)
+}
+
+// survive lets a fault happen and checks that the daemon gets over it.
+func (s *stage) survive(t *testing.T, f fault) (o outcome) {
+	t.Helper()
+	defer func() {
+		if t.Failed() {
+			s.keepLogs(t)
+		}
+	}()
+	var hit, spared []*part
+	for _, p := range s.parts() {
+		if slices.Contains(f.hits, p.name) {
+			hit = append(hit, p)
+		} else {
+			spared = append(spared, p)
+		}
+	}
+	s.SettleWithin(t, 15*time.Second)
+	before := s.foreign(t)
+	o.before = s.use(t)
+	offset, start := len(s.daemon.log()), time.Now()
+	marks := map[*flow]int{}
+	var running []*pings
+	for _, p := range s.parts() {
+		marks[p.near], marks[p.far], marks[p.leak] = p.near.mark(), p.far.mark(), p.leak.mark()
+	}
+	for _, p := range spared {
+		running = append(running, startPings(t, s.ext.Upstream, p.steady.Addr))
+	}
+
+	f.do(s, t)
+	broken := time.Now()
+	s.churn()
+	if f.shows != "" {
+		pattern := regexp.MustCompile(f.shows)
+		for len(s.daemon.since(offset, pattern)) == 0 {
+			if time.Since(broken) > showsWithin {
+				t.Errorf("within %v the log has no line that matches %q:\n%s", showsWithin, f.shows, s.daemon.tail(20))
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		o.seen = time.Since(broken)
+	}
+	time.Sleep(f.hold - time.Since(broken))
+	if f.undo != nil {
+		f.undo(s, t)
+	}
+	mended := time.Now()
+	if left := s.Differences(f.within); len(left) > 0 {
+		t.Errorf("not right within %v:\n%s\n%s", f.within, strings.Join(left, "\n"), s.daemon.tail(30))
+	}
+	o.settled = time.Since(mended)
+	for _, p := range hit {
+		s.plant(p)
+	}
+
+	untouched(t, before, s.foreign(t), hit)
+	s.traffic(t, marks, spared, running, &o)
+	s.bounded(t, f, offset, time.Since(start), &o)
+	return o
+}
+
+// traffic judges the packets: none is lost to what was not hit, what was hit
+// works again, and nothing ever got through to what is not published.
+func (s *stage) traffic(t *testing.T, marks map[*flow]int, spared []*part, running []*pings, o *outcome) {
+	t.Helper()
+	for _, p := range running {
+		answered, lost, err := p.end()
+		if err != nil || answered == 0 {
+			t.Errorf("pings: %d answers, %v", answered, err)
+		}
+		o.sent, o.lost = o.sent+answered+lost, o.lost+lost
+	}
+	for _, p := range spared {
+		for _, f := range []*flow{p.near, p.far} {
+			sent, answered := f.count(marks[f])
+			o.sent, o.lost = o.sent+sent, o.lost+sent-answered
+			if sent == 0 || answered < sent {
+				t.Errorf("%s, %s: %d of %d datagrams lost, sent at %s", p.name, f.name, sent-answered, sent, f.gaps(marks[f]))
+			}
+		}
+	}
+	if o.lost > 0 {
+		t.Errorf("%d of %d packets lost to addresses that the fault does not touch", o.lost, o.sent)
+	}
+	for _, p := range s.parts() {
+		f := p.near
+		mark := f.mark()
+		time.Sleep(20 * flowInterval)
+		if sent, answered := f.count(mark); sent == 0 || answered < sent {
+			t.Errorf("%s: %d of %d datagrams lost after it was mended", p.name, sent-answered, sent)
+		}
+		if through := p.leak.answered(marks[p.leak], p.leak.mark()); through > 0 {
+			t.Errorf("%s: %d datagrams got through to an address that is not published", p.name, through)
+		}
+	}
+}
+
+// bounded judges what the daemon needs: it must not grow, nor talk too much.
+func (s *stage) bounded(t *testing.T, f fault, offset int, took time.Duration, o *outcome) {
+	t.Helper()
+	o.lines = strings.Count(s.daemon.log()[offset:], "\n")
+	if most := linesPerMinute * max(1, int((took+30*time.Second)/time.Minute)); o.lines > most {
+		t.Errorf("%d lines of log in %v, at most %d:\n%s", o.lines, took, most, s.daemon.tail(60))
+	}
+	grown := func() bool {
+		o.after = s.use(t)
+		return o.after.FDs > o.before.FDs+slackFDs || o.after.Threads > o.before.Threads+slackThreads || o.after.RSS > o.before.RSS+slackRSS
+	}
+	for end := time.Now().Add(5 * time.Second); grown(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			if !f.renews {
+				t.Errorf("the daemon grew: %v -> %v", o.before, o.after)
+			}
+			return
+		}
+	}
+}
+
+func (s *stage) use(t *testing.T) usage {
+	t.Helper()
+	u, err := s.daemon.usage()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, s.daemon.tail(20))
+	}
+	return u
+}

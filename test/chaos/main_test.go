@@ -1,0 +1,49 @@
+//go:build rabbitmq
+
+package chaos
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"neutron-ndp-proxy-agent/test/rabbit"
+)
+
+var (
+	budget = flag.Duration("chaos.budget", 30*time.Second, "of TestMixed")
+	seed   = flag.Uint64("chaos.seed", 0, "of TestMixed; 0: a random one, which is printed")
+
+	broker  *rabbit.Broker
+	program string // the daemon
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	if os.Geteuid() != 0 {
+		fmt.Fprintln(os.Stderr, "chaos: needs root: makes network namespaces")
+		return 1
+	}
+	dir, err := os.MkdirTemp("", "chaos-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if program, err = build(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if broker, err = rabbit.New(dir, nil); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer broker.Close()
+	return m.Run()
+}
