@@ -13,6 +13,11 @@ func TestFaults(t *testing.T) {
 	for _, f := range faults() {
 		t.Run(strings.ReplaceAll(f.name, " ", "_"), func(t *testing.T) {
 			t.Logf("%s: %v", f.name, s.survive(t, f))
+			if t.Failed() {
+				// The others are about something else.
+				s.daemon.kill()
+				s.start(t)
+			}
 		})
 	}
 }

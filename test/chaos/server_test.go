@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"neutron-ndp-proxy-agent/rpc/neutron/neutrontest"
@@ -54,15 +55,26 @@ func serverFaults() []fault {
 				return r
 			}))),
 			undo: straight},
-		{name: "a truncated list of routers", hold: 2 * audit, within: 2*audit + reconnected, hits: all,
-			do:   full(distort("sync_routers", firstOnly)),
+		{name: "one server of two truncates lists", hold: 2 * audit, within: audit + reconnected,
+			do: full(func(s *stage, _ *testing.T) {
+				for _, m := range methods {
+					s.neutron.now().Distort(m, alternately(firstOnly))
+				}
+			}),
 			undo: straight},
-		{name: "a truncated list of proxies", hold: 2 * audit, within: 2*audit + reconnected, hits: all,
-			do:   full(distort("bulk_pull", firstOnly)),
+		{name: "one server of two has nothing", hold: 2 * audit, within: audit + reconnected,
+			do: full(func(s *stage, _ *testing.T) {
+				for _, m := range []string{"get_router_ids", "sync_routers", "bulk_pull"} {
+					s.neutron.now().Distort(m, alternately(nothing))
+				}
+			}),
 			undo: straight},
-		{name: "no routers for this host", hold: 2 * audit, within: 2*audit + reconnected, hits: all,
-			do:   full(distort("get_router_ids", func(any) any { return []any{} })),
-			undo: full(straight)},
+		{name: "no ids of routers for this host", hold: 2 * audit, within: audit + reconnected,
+			do: full(distort("get_router_ids", nothing)), undo: straight},
+		{name: "no routers for this host", hold: 2 * audit, within: 2*audit + reconnected, hits: all, believed: true,
+			do: full(distort("sync_routers", nothing)), undo: straight},
+		{name: "no proxies at all", hold: 2 * audit, within: audit + reconnected, hits: all,
+			do: full(distort("bulk_pull", nothing)), undo: straight},
 		{name: "proxies that are no objects", shows: saysServer, hold: audit, within: 2*audit + reconnected,
 			do: full(distort("bulk_pull", eachObject(func(i int, o map[string]any) any {
 				if i%2 == 0 {
@@ -106,6 +118,19 @@ func eachObject(change func(i int, o map[string]any) any) func(any) any {
 		return list
 	}
 }
+
+// alternately changes every other answer, as behind one queue with two servers.
+func alternately(change func(any) any) func(any) any {
+	var n atomic.Int64
+	return func(result any) any {
+		if n.Add(1)%2 == 1 {
+			return change(result)
+		}
+		return result
+	}
+}
+
+func nothing(any) any { return []any{} }
 
 func firstOnly(result any) any {
 	if list, is := result.([]any); is && len(list) > 1 {

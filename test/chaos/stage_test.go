@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,6 +202,27 @@ func (s *stage) speak() { s.control.Run("nft", "delete", "table", "inet", silent
 func (s *stage) deleteQueue(t testing.TB, name string) {
 	t.Helper()
 	s.broker.API(t, http.MethodDelete, "/api/queues/%2F/"+name, nil, nil)
+}
+
+// tap is what the broker says of our queue: its bindings and whether there is a
+// consumer. Without a binding the daemon would live on audits alone.
+func (s *stage) tap(t testing.TB) (lines []string) {
+	t.Helper()
+	name := rpc.QueueName(s.host.Name)
+	var bindings []struct {
+		Source string
+		Key    string `json:"routing_key"`
+	}
+	q, ok := s.broker.Queues(t, "/")[name]
+	if !ok {
+		return []string{"no queue"}
+	}
+	s.broker.API(t, http.MethodGet, "/api/queues/%2F/"+name+"/bindings", nil, &bindings)
+	for _, b := range bindings {
+		lines = append(lines, fmt.Sprintf("bound to %q by %q", b.Source, b.Key))
+	}
+	slices.Sort(lines)
+	return append(lines, fmt.Sprintf("%d consumers", q.Consumers))
 }
 
 // replyQueue is where the daemon has its answers sent.

@@ -21,7 +21,7 @@ func TestTheAuditFindsWhatNobodyTold(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		s.want(t, "after one minute")
-		if diff := cmp.Diff([]string{"proxies(1)", "routers(1)"}, s.took()); diff != "" {
+		if diff := cmp.Diff([]string{"proxies(1)", "proxies(1)", "routers(1)"}, s.took()); diff != "" {
 			t.Errorf("calls of one audit (-want +got):\n%s", diff)
 		}
 		s.set(func() { r := s.routers[rid]; r.EnableNDPProxy = false; s.routers[rid] = r })
@@ -48,14 +48,17 @@ func TestTheAuditTakesTurns(t *testing.T) {
 		s.took()
 		s.set(func() { clear(s.routers) })
 		for _, want := range []int{3, 1, 0} {
-			time.Sleep(54 * time.Second)
+			time.Sleep(54*time.Second + secondThought)
 			synctest.Wait()
 			if got := len(s.inv.RouterIDs()); got != want {
 				t.Errorf("%d routers left, want %d", got, want)
 			}
 		}
 		for _, call := range s.took() {
-			if call != "routers(2)" && call != "routers(1)" && !strings.HasPrefix(call, "proxies") {
+			// Those of its turn, again those that are missing, and as many of those
+			// that went without a word.
+			var n int
+			if _, err := fmt.Sscanf(call, "routers(%d)", &n); (err != nil || n > 4) && !strings.HasPrefix(call, "proxies") {
 				t.Errorf("an audit asked %s", call)
 			}
 		}

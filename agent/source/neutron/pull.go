@@ -13,7 +13,10 @@ import (
 
 // pullAll makes the inventory equal to what the server says of this host: one
 // call for the ids, one for the routers, one for their proxies; more only where
-// there is more than fits into one (Config of the rpc). In a DVR mode it notes
+// there is more than fits into one (Config of the rpc), or where something that
+// was here is missing. Routers that were here are asked for though the first
+// answer lacks them: get_router_ids has no routers also for a host whose L3 agent
+// the server does not know, and sync_routers says that it doesn't. In a DVR mode it notes
 // to ask for the proxies' ports, for which nothing else waits: until then the
 // new ones' places are not known, and what is published of them stays.
 func (s *Source) pullAll(ctx context.Context) error {
@@ -22,11 +25,11 @@ func (s *Source) pullAll(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("router ids of this host: %w", err)
 	}
-	a := answer{asked: ids}
-	if err := s.routers(ctx, ids, &a); err != nil {
+	a := answer{asked: slices.Compact(slices.Sorted(slices.Values(slices.Concat(ids, s.o.Inventory.RouterIDs()))))}
+	if err := s.routersSurely(ctx, a.asked, &a); err != nil {
 		return err
 	}
-	if err := s.proxies(ctx, a.ids(), &a); err != nil {
+	if err := s.proxiesSurely(ctx, a.ids(), &a); err != nil {
 		return err
 	}
 	snap := a.snapshot(s.here)
@@ -74,7 +77,7 @@ func (s *Source) pullProxies(ctx context.Context, ids []string) error {
 func (s *Source) pullAllProxies(ctx context.Context) error {
 	all := s.o.Inventory.RouterIDs()
 	var a answer
-	if err := s.proxies(ctx, all, &a); err != nil {
+	if err := s.proxiesSurely(ctx, all, &a); err != nil {
 		return err
 	}
 	s.o.Inventory.ReplaceProxies(all, a.snapshot(s.here))
@@ -82,13 +85,14 @@ func (s *Source) pullAllProxies(ctx context.Context) error {
 }
 
 // pullTurn is the other part: as many enabled routers as fit into one call, and
-// as many of those that could not be read the last time, in turns.
+// as many of those that could not be read the last time, or went without a word,
+// in turns.
 func (s *Source) pullTurn(ctx context.Context) error {
 	turn := s.turn.pick(s.o.Inventory.EnabledIDs(), s.o.AuditRouters)
-	held := s.heldTurn.pick(s.o.Inventory.HeldIDs(), s.o.AuditRouters)
+	held := s.heldTurn.pick(slices.Concat(s.o.Inventory.HeldIDs(), s.departed.ids(time.Now())), s.o.AuditRouters)
 	known := set(s.o.Inventory.RouterIDs()...)
 	a := answer{asked: slices.Compact(slices.Sorted(slices.Values(slices.Concat(turn, held))))}
-	if err := s.routers(ctx, a.asked, &a); err != nil {
+	if err := s.routersSurely(ctx, a.asked, &a); err != nil {
 		return err
 	}
 	// The proxies of those that can be read only now; the others' were just read.
@@ -115,6 +119,7 @@ func (s *Source) routers(ctx context.Context, ids []string, a *answer) (err erro
 	}
 	s.judged("router", a.ids(), a.badRouters)
 	for _, r := range a.routers {
+		delete(s.departed, r.ID)
 		translated := Router(r, s.here)
 		s.awaited.note(translated)
 		if translated.Enabled && translated.Unsupported != "" && s.unsupported.note(r.ID) {

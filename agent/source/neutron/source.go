@@ -64,6 +64,7 @@ type Source struct {
 	turn, heldTurn rotation
 	unsupported    once
 	awaited        awaited
+	departed       departed
 }
 
 // New returns a source; Run does the work.
@@ -77,6 +78,7 @@ func New(o Options) *Source {
 		turn:        rotation{},
 		heldTurn:    rotation{},
 		unsupported: once{},
+		departed:    departed{},
 		awaited:     awaited{inventory: o.Inventory, most: max(o.Audit, firstAwaited), routers: map[string]*again{}},
 	}
 	s.routersLane = s.newLane()

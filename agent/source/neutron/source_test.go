@@ -113,6 +113,7 @@ func TestTheL3AgentIsDisabledAndEnabled(t *testing.T) {
 		kept := s.routers[rid]
 		s.set(func() { delete(s.routers, rid) })
 		s.events <- rpc.AgentUpdated{AdminStateUp: false}
+		time.Sleep(secondThought)
 		synctest.Wait()
 		s.want(t, "disabled")
 		s.set(func() { s.routers[rid] = kept })
@@ -218,6 +219,7 @@ func TestAnOldPushDoesNotUndoTheFirstAnswer(t *testing.T) {
 		s.want(t, "pushed", "p1", "p2")
 		s.events <- rpc.Disconnected{Err: errors.New("connection lost")}
 		s.events <- rpc.Subscribed{} // p2 was deleted meanwhile
+		time.Sleep(secondThought)
 		synctest.Wait()
 		s.want(t, "after the full sync", "p1")
 	})
