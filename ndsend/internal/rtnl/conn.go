@@ -19,6 +19,11 @@ const (
 	dumpAttempts = 5
 )
 
+// The library finds out the byte order at its first use and keeps it in a
+// variable that nothing guards: two first uses at once are a data race. So the
+// first use is here, before there are two goroutines.
+var _ = nl.NativeEndian()
+
 var errMalformed = errors.New("malformed answer from the kernel")
 
 // Conn is a socket in the namespace of the thread that opened it. Not safe for
