@@ -3,7 +3,8 @@
 package chaos
 
 import (
-	"sync/atomic"
+	"encoding/json"
+	"sync"
 	"testing"
 
 	"neutron-ndp-proxy-agent/rpc/neutron/neutrontest"
@@ -22,7 +23,7 @@ func serverFaults() []fault {
 		}
 	}
 	distort := func(method string, change func(any) any) func(*stage, *testing.T) {
-		return func(s *stage, _ *testing.T) { s.neutron.now().Distort(method, change) }
+		return func(s *stage, _ *testing.T) { s.neutron.now().Distort(method, always(change)) }
 	}
 	straight := each(func(n *neutrontest.Server, m string) { n.Distort(m, nil) })
 	// full makes the daemon ask for everything during the fault.
@@ -85,7 +86,9 @@ func serverFaults() []fault {
 			}))),
 			undo: straight},
 		{name: "answers of another kind", shows: saysServer, hold: audit, within: 2*audit + reconnected,
-			do:   full(each(func(n *neutrontest.Server, m string) { n.Distort(m, func(any) any { return map[string]any{"a": 1.5} }) })),
+			do: full(each(func(n *neutrontest.Server, m string) {
+				n.Distort(m, always(func(any) any { return map[string]any{"a": 1.5} }))
+			})),
 			undo: straight},
 		{name: "answers to nobody, garbage and repeats", hold: audit, within: reconnected,
 			do: func(s *stage, t *testing.T) {
@@ -119,11 +122,25 @@ func eachObject(change func(i int, o map[string]any) any) func(any) any {
 	}
 }
 
-// alternately changes every other answer, as behind one queue with two servers.
-func alternately(change func(any) any) func(any) any {
-	var n atomic.Int64
-	return func(result any) any {
-		if n.Add(1)%2 == 1 {
+func always(change func(any) any) func(json.RawMessage, any) any {
+	return func(_ json.RawMessage, result any) any { return change(result) }
+}
+
+// alternately changes every other answer about one kind of object, as behind one
+// queue with two servers.
+func alternately(change func(any) any) func(json.RawMessage, any) any {
+	var mu sync.Mutex
+	times := map[string]int{}
+	return func(args json.RawMessage, result any) any {
+		var kind struct {
+			ResourceType string `json:"resource_type"`
+		}
+		if err := json.Unmarshal(args, &kind); err != nil {
+			return result
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if times[kind.ResourceType]++; times[kind.ResourceType]%2 == 1 {
 			return change(result)
 		}
 		return result

@@ -51,7 +51,8 @@ func (s *Source) round(ctx context.Context, w wanted) {
 func (s *Source) urgent(ctx context.Context, w wanted) {
 	if len(w.routers) > 0 {
 		ids := slices.Sorted(maps.Keys(w.routers))
-		s.attempt(ctx, "routers", wanted{routers: w.routers}, func(ctx context.Context) error { return s.pullRouters(ctx, ids) })
+		s.attempt(ctx, "routers", wanted{routers: w.routers, gone: w.gone},
+			func(ctx context.Context) error { return s.pullRouters(ctx, ids, w.gone) })
 	}
 	if len(w.proxiesOf) > 0 {
 		ids := slices.Sorted(maps.Keys(w.proxiesOf))

@@ -35,12 +35,15 @@ func (d departed) ids(now time.Time) []string {
 	return slices.Sorted(maps.Keys(d))
 }
 
-// routersSurely asks for routers of which no message said that they went.
-func (s *Source) routersSurely(ctx context.Context, ids []string, a *answer) error {
+// routersSurely asks for routers; of gone ones a message said that they went.
+func (s *Source) routersSurely(ctx context.Context, ids []string, gone map[string]bool, a *answer) error {
 	if err := s.routers(ctx, ids, a); err != nil {
 		return err
 	}
-	missing := a.lacks(ids, s.o.Inventory.RouterIDs())
+	missing := slices.DeleteFunc(a.lacks(ids, s.o.Inventory.RouterIDs()), func(id string) bool { return gone[id] })
+	for id := range gone {
+		delete(s.departed, id)
+	}
 	if len(missing) > 0 {
 		if err := s.pause(ctx); err != nil {
 			return err
@@ -82,7 +85,8 @@ func (a answer) lacks(asked, were []string) (missing []string) {
 	return missing
 }
 
-// proxiesSurely asks for the NDP proxies of routers.
+// proxiesSurely asks for the NDP proxies of routers of which no message said that
+// any went.
 func (s *Source) proxiesSurely(ctx context.Context, ids []string, a *answer) error {
 	if err := s.proxies(ctx, ids, a); err != nil {
 		return err
@@ -90,6 +94,9 @@ func (s *Source) proxiesSurely(ctx context.Context, ids []string, a *answer) err
 	named := map[string]bool{}
 	for _, p := range a.proxies {
 		named[p.ID] = true
+	}
+	for _, m := range a.badProxies { // they stay as they were
+		named[m.ID] = true
 	}
 	var doubtful []string
 	for _, id := range ids {

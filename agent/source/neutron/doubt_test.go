@@ -34,6 +34,7 @@ func TestOneAnswerWithoutARouterIsNotBelieved(t *testing.T) {
 		for what, ask := range map[string]func(){
 			"reconnected": func() { s.events <- rpc.Subscribed{} },
 			"audited":     func() { time.Sleep(time.Minute) },
+			"updated":     func() { s.events <- rpc.RoutersUpdated{IDs: []string{rid}} },
 		} {
 			s.once("routers", func() { delete(s.routers, rid) }, func() { s.routers[rid] = router(rid) })
 			ask()

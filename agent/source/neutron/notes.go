@@ -15,6 +15,8 @@ type wanted struct {
 	// routers to ask for, with their proxies; routers to ask for the proxies of;
 	// ports; hosts to ask for the L3 agents of.
 	routers, proxiesOf, ports, hosts map[string]bool
+	// gone are those of the routers that a message says went from here.
+	gone map[string]bool
 }
 
 func (w wanted) nothing() bool {
@@ -27,6 +29,7 @@ func (w *wanted) merge(o wanted) {
 	merge(&w.proxiesOf, o.proxiesOf)
 	merge(&w.ports, o.ports)
 	merge(&w.hosts, o.hosts)
+	merge(&w.gone, o.gone)
 }
 
 func merge(into *map[string]bool, ids map[string]bool) {
@@ -121,8 +124,8 @@ func (n *notes) take() wanted {
 func (n *notes) takeUrgent() wanted {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	w := wanted{routers: n.open.routers, proxiesOf: n.open.proxiesOf}
-	n.open.routers, n.open.proxiesOf = nil, nil
+	w := wanted{routers: n.open.routers, proxiesOf: n.open.proxiesOf, gone: n.open.gone}
+	n.open.routers, n.open.proxiesOf, n.open.gone = nil, nil, nil
 	return w
 }
 

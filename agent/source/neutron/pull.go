@@ -26,7 +26,7 @@ func (s *Source) pullAll(ctx context.Context) error {
 		return fmt.Errorf("router ids of this host: %w", err)
 	}
 	a := answer{asked: slices.Compact(slices.Sorted(slices.Values(slices.Concat(ids, s.o.Inventory.RouterIDs()))))}
-	if err := s.routersSurely(ctx, a.asked, &a); err != nil {
+	if err := s.routersSurely(ctx, a.asked, nil, &a); err != nil {
 		return err
 	}
 	if err := s.proxiesSurely(ctx, a.ids(), &a); err != nil {
@@ -43,13 +43,13 @@ func (s *Source) pullAll(ctx context.Context) error {
 
 // pullRouters asks for routers, then for their proxies: a proxy that is made
 // between the two calls is in the second answer, or pushed after it. The same
-// goes for the proxies' ports.
-func (s *Source) pullRouters(ctx context.Context, ids []string) error {
+// goes for the proxies' ports. Those that are said to be gone need not be there.
+func (s *Source) pullRouters(ctx context.Context, ids []string, gone map[string]bool) error {
 	a := answer{asked: ids}
-	if err := s.routers(ctx, ids, &a); err != nil {
+	if err := s.routersSurely(ctx, ids, gone, &a); err != nil {
 		return err
 	}
-	if err := s.proxies(ctx, a.ids(), &a); err != nil {
+	if err := s.proxiesSurely(ctx, a.ids(), &a); err != nil {
 		return err
 	}
 	s.o.Inventory.ReplaceRouters(ids, a.snapshot(s.here))
@@ -59,7 +59,8 @@ func (s *Source) pullRouters(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// pullProxies asks for the proxies of routers, one call.
+// pullProxies asks for the proxies of routers, one call, of which a message said
+// that they changed.
 func (s *Source) pullProxies(ctx context.Context, ids []string) error {
 	var a answer
 	if err := s.proxies(ctx, ids, &a); err != nil {
@@ -92,7 +93,7 @@ func (s *Source) pullTurn(ctx context.Context) error {
 	held := s.heldTurn.pick(slices.Concat(s.o.Inventory.HeldIDs(), s.departed.ids(time.Now())), s.o.AuditRouters)
 	known := set(s.o.Inventory.RouterIDs()...)
 	a := answer{asked: slices.Compact(slices.Sorted(slices.Values(slices.Concat(turn, held))))}
-	if err := s.routersSurely(ctx, a.asked, &a); err != nil {
+	if err := s.routersSurely(ctx, a.asked, nil, &a); err != nil {
 		return err
 	}
 	// The proxies of those that can be read only now; the others' were just read.

@@ -144,11 +144,11 @@ func (s *Source) event(e rpc.Event) {
 	case rpc.RouterAdded:
 		s.wantRouters(e.RequestID, "added", e.IDs...)
 	case rpc.RouterRemoved:
-		s.wantRouters(e.RequestID, "removed", e.ID)
+		s.routerGone(e.RequestID, "removed", e.ID)
 	case rpc.RouterDeleted:
 		// To all L3 agents of the cloud: most are none of ours.
 		if s.o.Inventory.Concerns(e.ID) {
-			s.wantRouters(e.RequestID, "deleted", e.ID)
+			s.routerGone(e.RequestID, "deleted", e.ID)
 		}
 	case rpc.ProxiesPushed:
 		s.pushed(e)
@@ -166,6 +166,12 @@ func (s *Source) event(e rpc.Event) {
 func (s *Source) wantRouters(request, what string, ids ...string) {
 	s.o.Log.Debug("router "+what, zap.Strings("routers", ids), zap.String("request", request))
 	s.routersLane.add(wanted{routers: set(ids...)})
+}
+
+// routerGone notes a router that went: the server is to confirm it.
+func (s *Source) routerGone(request, what, id string) {
+	s.o.Log.Debug("router "+what, zap.String("router", id), zap.String("request", request))
+	s.routersLane.add(wanted{routers: set(id), gone: set(id)})
 }
 
 // tick asks for the audits. The audit is due before the bound that the

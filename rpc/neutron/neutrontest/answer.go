@@ -25,7 +25,7 @@ func (s *Server) answer(method string, raw json.RawMessage) (any, *failure) {
 	if err := json.Unmarshal(text, &plain); err != nil {
 		return nil, &failure{class: "TypeError", message: err.Error()}
 	}
-	return change(plain), nil
+	return change(raw, plain), nil
 }
 
 // arguments of the methods that are answered here.

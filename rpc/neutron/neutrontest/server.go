@@ -26,7 +26,7 @@ type Server struct {
 	modes   map[string]string // of L3 agents, by host
 	delay   map[string]func(args json.RawMessage) time.Duration
 	fail    map[string]failure
-	distort map[string]func(result any) any
+	distort map[string]func(args json.RawMessage, result any) any
 	mute    map[string]bool
 	twice   bool
 	calls   []Call
@@ -64,7 +64,7 @@ func StartServer(t testing.TB, url string, o Options) *Server {
 	s := &Server{link: link{t: t, url: url, opts: o}, replies: "reply_" + hexID(),
 		routers: map[string]hosted{}, proxies: map[string]neutron.NDPProxy{},
 		ports: map[string]neutron.BoundPort{}, modes: map[string]string{}, delay: map[string]func(json.RawMessage) time.Duration{},
-		fail: map[string]failure{}, distort: map[string]func(any) any{}, mute: map[string]bool{}, known: map[string]bool{}, hosts: map[string]bool{}}
+		fail: map[string]failure{}, distort: map[string]func(json.RawMessage, any) any{}, mute: map[string]bool{}, known: map[string]bool{}, hosts: map[string]bool{}}
 	s.start(s.setup)
 	return s
 }
@@ -203,9 +203,9 @@ func (s *Server) SlowBy(method string, d func(args json.RawMessage) time.Duratio
 	s.delay[method] = d
 }
 
-// Distort changes what a method answers, as JSON has it, before it is sent; nil:
-// not any more.
-func (s *Server) Distort(method string, change func(result any) any) {
+// Distort changes what a method answers to its arguments, as JSON has it, before
+// it is sent; nil: not any more.
+func (s *Server) Distort(method string, change func(args json.RawMessage, result any) any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.distort[method] = change
