@@ -3,7 +3,9 @@
 package chaos
 
 import (
+	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +22,8 @@ const (
 // reconnected bounds the way back: the longest back-off, a fifth longer, the
 // connection and the first sync; on a machine with other things to do.
 const reconnected = retryMax + 8*time.Second
+
+func port(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
 
 func must(t *testing.T, err error) {
 	t.Helper()
@@ -55,6 +59,26 @@ func brokerFaults() []fault {
 		{name: "broker hangs", shows: saysLost, within: reconnected,
 			do:   func(s *stage, t *testing.T) { must(t, s.broker.Pause()) },
 			undo: func(s *stage, t *testing.T) { must(t, s.broker.Resume()) }},
+		{name: "two of three nodes are none", within: reconnected, renews: true,
+			do: func(s *stage, t *testing.T) {
+				mute := s.listen(t, 0) // takes connections, by its backlog, and says nothing
+				defer func() { _ = mute.Close() }()
+				shut := s.listen(t, 0)
+				_ = shut.Close() // refuses
+				good := s.hosts
+				defer func() { s.hosts = good }()
+				s.hosts = strings.Join([]string{s.brokerAt(port(shut)), s.brokerAt(port(mute)), good}, ",")
+				s.daemon.stop(t, stopWithin)
+				s.start(t)
+				offset, cut := len(s.daemon.log()), time.Now()
+				s.proxy.Cut()
+				s.await(t, offset, "connected to broker", showsWithin)
+				t.Logf("reconnected after %v", time.Since(cut))
+			},
+			undo: func(s *stage, t *testing.T) {
+				s.daemon.stop(t, stopWithin)
+				s.daemon = launch(s.t, s.root, s.dir, s.config())
+			}},
 		{name: "path frozen", shows: saysLost, within: reconnected,
 			do:   func(s *stage, _ *testing.T) { s.proxy.Freeze() },
 			undo: func(s *stage, _ *testing.T) { s.proxy.Thaw() }},

@@ -14,7 +14,7 @@ func daemonFaults() []fault {
 	return []fault{
 		{name: "kill -9", within: reconnected, renews: true, hold: time.Second,
 			do: func(s *stage, _ *testing.T) { s.daemon.kill() }, undo: again},
-		{name: "kill -9 under load", within: audit + reconnected, renews: true,
+		{name: "kill -9 under load", within: audit + reconnected, renews: true, talks: 600,
 			do: func(s *stage, t *testing.T) {
 				for i := range 6 {
 					// Somewhere between the first system call and the end of a sync.
@@ -26,7 +26,7 @@ func daemonFaults() []fault {
 				}
 			},
 		},
-		{name: "SIGTERM under load", within: audit + reconnected, renews: true,
+		{name: "SIGTERM under load", within: audit + reconnected, renews: true, talks: 600,
 			do: func(s *stage, t *testing.T) {
 				for i := range 3 {
 					stop := s.load()

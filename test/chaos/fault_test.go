@@ -33,6 +33,9 @@ type fault struct {
 	hits []string
 	// renews: the daemon is another process afterwards.
 	renews bool
+	// talks is how many lines more than others it may cause in the log: one for
+	// each change of what is published, and those of each start and end.
+	talks int
 	// believed: Neutron says, and goes on saying, that something is not so, and
 	// has to be believed: what it names no more is nobody's to keep closed.
 	believed bool
@@ -99,14 +102,7 @@ func (s *stage) survive(t *testing.T, f fault) (o outcome) {
 	broken := time.Now()
 	s.churn()
 	if f.shows != "" {
-		pattern := regexp.MustCompile(f.shows)
-		for len(s.daemon.since(offset, pattern)) == 0 {
-			if time.Since(broken) > showsWithin {
-				t.Errorf("within %v the log has no line that matches %q:\n%s", showsWithin, f.shows, s.daemon.tail(20))
-				break
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
+		s.await(t, offset, f.shows, showsWithin)
 		o.seen = time.Since(broken)
 	}
 	time.Sleep(f.hold - time.Since(broken))
@@ -133,6 +129,18 @@ func (s *stage) survive(t *testing.T, f fault) (o outcome) {
 	s.traffic(t, f, marks, spared, running, &o)
 	s.bounded(t, f, offset, time.Since(start), &o)
 	return o
+}
+
+// await waits for a line of the daemon's log after an offset.
+func (s *stage) await(t *testing.T, offset int, pattern string, within time.Duration) {
+	t.Helper()
+	line := regexp.MustCompile(pattern)
+	for end := time.Now().Add(within); len(s.daemon.since(offset, line)) == 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Errorf("within %v the log has no line that matches %q:\n%s", within, pattern, s.daemon.tail(20))
+			return
+		}
+	}
 }
 
 // traffic judges the packets: none is lost to what was not hit, what was hit
@@ -174,7 +182,7 @@ func (s *stage) traffic(t *testing.T, f fault, marks map[*flow]int, spared []*pa
 func (s *stage) bounded(t *testing.T, f fault, offset int, took time.Duration, o *outcome) {
 	t.Helper()
 	o.lines = strings.Count(s.daemon.log()[offset:], "\n")
-	if most := linesPerMinute * max(1, int((took+30*time.Second)/time.Minute)); o.lines > most {
+	if most := f.talks + linesPerMinute*max(1, int((took+30*time.Second)/time.Minute)); o.lines > most {
 		t.Errorf("%d lines of log in %v, at most %d:\n%s", o.lines, took, most, s.daemon.tail(60))
 	}
 	grown := func() bool {

@@ -4,7 +4,10 @@ package chaos
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +23,7 @@ import (
 type neutron struct {
 	t     testing.TB
 	url   string
-	cloud neutrontest.Cloud
+	cloud *crowd
 
 	outbox chan rpc.Event
 	mu     sync.Mutex
@@ -37,7 +40,7 @@ const patience = time.Minute
 
 func startNeutron(t testing.TB, url string, w *sim.World, h *sim.Host) *neutron {
 	t.Helper()
-	n := &neutron{t: t, url: url, cloud: w.Model(), outbox: make(chan rpc.Event, 1<<16)}
+	n := &neutron{t: t, url: url, cloud: &crowd{Model: w.Model()}, outbox: make(chan rpc.Event, 1<<16)}
 	n.start()
 	// The L3 agent of the host is there too: it answers what the tap must not.
 	neutrontest.StartL3Agent(t, url, neutrontest.Options{Host: h.Name})
@@ -77,11 +80,54 @@ func (n *neutron) now() *neutrontest.Server {
 }
 
 // declare is done by the server before its first push, and for ports by the L2
-// agents.
+// agents, of which one's queue keeps the exchange.
 func (n *neutron) declare(s *neutrontest.Server) {
-	if err := errors.Join(s.DeclareFanouts(), s.DeclarePortFanouts(portVersion)); err != nil {
+	if err := errors.Join(s.DeclareFanouts(), s.DeclarePortFanouts(portVersion), n.l2agent()); err != nil {
 		n.t.Logf("exchanges are not declared: %v", err)
 	}
+}
+
+func (n *neutron) l2agent() error {
+	conn, err := amqp091.Dial(n.url)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	ch, err := conn.Channel()
+	if err != nil {
+		return err
+	}
+	const queue, topic = "l2-agent", "neutron-vo-Port-" + portVersion
+	_, err = ch.QueueDeclare(queue, false, false, false, false, amqp091.Table{"x-max-length": int64(10)})
+	return errors.Join(err, ch.QueueBind(queue, topic, topic+"_fanout", false, nil))
+}
+
+// crowd is the world's model and, for one test, more routers of the host, which
+// have nothing to publish.
+type crowd struct {
+	sim.Model
+	more atomic.Int64
+}
+
+func (c *crowd) moreIDs() (ids []string) {
+	for i := range c.more.Load() {
+		ids = append(ids, fmt.Sprintf("c0ffee00-0000-4000-8000-%012d", i))
+	}
+	return ids
+}
+
+func (c *crowd) RouterIDs(host string) []string {
+	return append(c.Model.RouterIDs(host), c.moreIDs()...)
+}
+
+func (c *crowd) Routers(host string, ids []string) []rpc.Router {
+	out := c.Model.Routers(host, ids)
+	for _, id := range c.moreIDs() {
+		if slices.Contains(ids, id) {
+			out = append(out, rpc.Router{ID: id, AdminStateUp: true})
+		}
+	}
+	return out
 }
 
 // send publishes a message. It is tried again while there is no connection; to

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"sync"
 	"testing"
+	"time"
 
 	"neutron-ndp-proxy-agent/rpc/neutron/neutrontest"
 )
@@ -40,6 +41,22 @@ func serverFaults() []fault {
 		{name: "server too slow", shows: saysServer, hold: audit, within: 2*audit + reconnected,
 			do:   full(each(func(n *neutrontest.Server, m string) { n.Slow(m, callTimeout*3/2) })),
 			undo: each(func(n *neutrontest.Server, m string) { n.Slow(m, 0) })},
+		// The log's line comes when it has found the size that the server can stand.
+		{name: "server too slow for many at once", shows: `in sync with the server.*"routers": 16,`, within: audit + reconnected,
+			do: full(func(s *stage, _ *testing.T) {
+				s.neutron.cloud.more.Store(13)
+				s.neutron.now().SlowBy("sync_routers", func(args json.RawMessage) time.Duration {
+					var a struct {
+						IDs []string `json:"router_ids"`
+					}
+					_ = json.Unmarshal(args, &a) // none: no time
+					return time.Duration(len(a.IDs)) * callTimeout / 6
+				})
+			}),
+			undo: func(s *stage, _ *testing.T) {
+				s.neutron.cloud.more.Store(0)
+				s.neutron.now().SlowBy("sync_routers", nil)
+			}},
 		{name: "server gone", shows: saysServer, within: 2*audit + reconnected,
 			do:   full(func(s *stage, _ *testing.T) { s.neutron.stop() }),
 			undo: func(s *stage, _ *testing.T) { s.neutron.start() }},

@@ -95,6 +95,25 @@ func (a *atlas) answered(q question, asked []string, ports []rpc.BoundPort, keep
 	a.enter(news)
 }
 
+// doubts are those of the ports that nobody said were deleted.
+func (a *atlas) doubts(ids []string) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.DeleteFunc(ids, func(id string) bool {
+		s, had := a.known(id)
+		return had && s.gone
+	})
+}
+
+// lost are those of the hosts whose L3 agents are known, but not among these.
+func (a *atlas) lost(hosts []string, agents []rpc.Agent) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(hosts), func(host string) bool {
+		return a.modes[host] == "" || slices.ContainsFunc(agents, func(g rpc.Agent) bool { return g.Host == host })
+	})
+}
+
 // known returns what is known of a port. Of one that no proxy named for a while
 // nothing is: what was pushed of it then was not let through. The lock is held.
 func (a *atlas) known(id string) (s sighting, had bool) {

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"neutron-ndp-proxy-agent/agent/inventory"
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
 
@@ -119,5 +120,50 @@ func TestARouterThatWentWithAWord(t *testing.T) {
 		if calls := s.took(); len(calls) > 0 {
 			t.Errorf("asked %v", calls)
 		}
+	})
+}
+
+func TestOneAnswerWithoutAPortIsNotBelieved(t *testing.T) {
+	runningAs(t, rpc.ModeDVR, dvr, func(s setup) {
+		for what, ask := range map[string]func(){
+			"reconnected": func() { s.events <- rpc.Subscribed{} },
+			"audited":     func() { time.Sleep(time.Minute) },
+			"updated":     func() { s.events <- rpc.RoutersUpdated{IDs: []string{rid}} },
+		} {
+			kept := s.ports["port"]
+			s.once("ports", func() { delete(s.ports, "port") }, func() { s.ports["port"] = kept })
+			ask()
+			for range 40 {
+				time.Sleep(secondThought / 10)
+				synctest.Wait()
+				s.wantPlace(t, what, inventory.Here)
+			}
+		}
+		s.set(func() { delete(s.ports, "port") })
+		s.events <- rpc.Subscribed{}
+		time.Sleep(secondThought)
+		synctest.Wait()
+		s.wantPlace(t, "gone twice", inventory.Elsewhere)
+	})
+}
+
+func TestOneAnswerWithoutAnL3AgentIsNotBelieved(t *testing.T) {
+	edge := func(s setup) {
+		dvr(s)
+		s.ports["port"], s.modes["edge"] = bound("port", "edge", 5), rpc.ModeDVRNoExternal
+	}
+	runningAs(t, rpc.ModeDVRSNAT, edge, func(s setup) {
+		s.wantPlace(t, "at first", inventory.Edge)
+		s.once("agents", func() { clear(s.modes) }, func() { s.modes["edge"] = rpc.ModeDVRNoExternal })
+		time.Sleep(time.Minute)
+		for range 40 {
+			time.Sleep(secondThought / 10)
+			synctest.Wait()
+			s.wantPlace(t, "audited", inventory.Edge)
+		}
+		s.set(func() { clear(s.modes) })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s.wantPlace(t, "gone twice", inventory.Elsewhere)
 	})
 }

@@ -64,18 +64,38 @@ func (s *Source) portsRound(ctx context.Context, l *portsLane, w wanted) {
 	s.pullModes(ctx, l, slices.DeleteFunc(hosts, func(host string) bool { return fresh[host] }))
 }
 
-// pullPorts asks where ports are, those that still matter, one call. Ports that
-// do not exist are elsewhere; those that cannot be read stay where they were,
+// pullPorts asks where ports are, those that still matter, one call, and another
+// for those that are missing though nobody said that they were deleted. Ports
+// that do not exist are elsewhere; those that cannot be read stay where they were,
 // and are asked for again by the audits.
 func (s *Source) pullPorts(ctx context.Context, ids []string) ([]rpc.BoundPort, error) {
 	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !s.o.Inventory.WantsPort(id) })
 	if len(ids) == 0 {
 		return nil, nil
 	}
+	ports, missing, err := s.askPorts(ctx, ids, s.atlas.doubts)
+	if err == nil && len(missing) > 0 {
+		var more []rpc.BoundPort
+		if err = s.pause(ctx); err == nil {
+			more, _, err = s.askPorts(ctx, missing, func([]string) []string { return nil })
+		}
+		ports = append(ports, more...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	// A port that is here now may be a reason to ask for its router again.
+	s.routersLane.add(wanted{})
+	return ports, nil
+}
+
+// askPorts asks once. What the answer lacks and somebody doubts counts for
+// nothing, and is returned.
+func (s *Source) askPorts(ctx context.Context, ids []string, doubts func([]string) []string) (ports []rpc.BoundPort, missing []string, err error) {
 	q := s.atlas.begin()
 	ports, bad, err := s.o.Server.Ports(ctx, ids)
 	if err != nil {
-		return nil, fmt.Errorf("ports: %w", err)
+		return nil, nil, fmt.Errorf("ports: %w", err)
 	}
 	keep, named := map[string]bool{}, map[string]bool{}
 	for _, m := range bad {
@@ -92,18 +112,28 @@ func (s *Source) pullPorts(ctx context.Context, ids []string) ([]rpc.BoundPort, 
 			keep[id] = keep[id] || !named[id]
 		}
 	}
+	missing = doubts(slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return named[id] || keep[id] }))
+	for _, id := range missing {
+		keep[id] = true
+	}
 	s.atlas.answered(q, ids, ports, keep)
-	// A port that is here now may be a reason to ask for its router again.
-	s.routersLane.add(wanted{})
-	return ports, nil
+	return ports, missing, nil
 }
 
-// pullModes asks for the modes of other hosts' L3 agents, one call.
+// pullModes asks for the modes of other hosts' L3 agents, one call, and another
+// for those that had one and are missing.
 func (s *Source) pullModes(ctx context.Context, l *portsLane, hosts []string) {
 	if len(hosts) == 0 || ctx.Err() != nil {
 		return
 	}
 	agents, bad, err := s.o.Server.L3Agents(ctx, hosts)
+	if missing := s.atlas.lost(hosts, agents); err == nil && len(bad) == 0 && len(missing) > 0 {
+		var more []rpc.Agent
+		if err = s.pause(ctx); err == nil {
+			more, bad, err = s.o.Server.L3Agents(ctx, missing)
+		}
+		agents = append(agents, more...)
+	}
 	if err != nil {
 		l.failed(ctx, "L3 agents", wanted{hosts: set(hosts...)}, fmt.Errorf("L3 agents: %w", err))
 		return
