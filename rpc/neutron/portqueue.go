@@ -109,6 +109,11 @@ func (c *Client) Reprobe(ctx context.Context) error {
 	return c.bind(ctx, c.queue, c.cfg.Queues.portBindings(latest)...)
 }
 
+// Renew makes sure that our queue is bound to all that the real L3 agent's are: an
+// exchange that is deleted by hand takes our binding along without a word. It is
+// meant to be called with each audit. Without a connection it does nothing.
+func (c *Client) Renew(ctx context.Context) error { return c.conn.Renew(ctx, c.queue) }
+
 // mentionsWanted tells whether a message may be about a wanted port, by looking
 // for ids in its raw text: decoding it takes two hundred times as long, and nearly all
 // ports of a cloud are none of ours. A port's own id is among the ids in its

@@ -42,8 +42,9 @@ func startNeutron(t testing.TB, url string, w *sim.World, h *sim.Host) *neutron 
 	t.Helper()
 	n := &neutron{t: t, url: url, cloud: &crowd{Model: w.Model()}, outbox: make(chan rpc.Event, 1<<16)}
 	n.start()
-	// The L3 agent of the host is there too: it answers what the tap must not.
-	neutrontest.StartL3Agent(t, url, neutrontest.Options{Host: h.Name})
+	// The host's other agents are there too: they answer what the tap must not, and
+	// make their exchanges when they come back.
+	neutrontest.StartL3Agent(t, url, neutrontest.Options{Host: h.Name, PortVersion: portVersion})
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -79,27 +80,11 @@ func (n *neutron) now() *neutrontest.Server {
 	return n.server
 }
 
-// declare is done by the server before its first push, and for ports by the L2
-// agents, of which one's queue keeps the exchange.
+// declare is done by the server before its first push.
 func (n *neutron) declare(s *neutrontest.Server) {
-	if err := errors.Join(s.DeclareFanouts(), s.DeclarePortFanouts(portVersion), n.l2agent()); err != nil {
+	if err := errors.Join(s.DeclareFanouts(), s.DeclarePortFanouts(portVersion)); err != nil {
 		n.t.Logf("exchanges are not declared: %v", err)
 	}
-}
-
-func (n *neutron) l2agent() error {
-	conn, err := amqp091.Dial(n.url)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }()
-	ch, err := conn.Channel()
-	if err != nil {
-		return err
-	}
-	const queue, topic = "l2-agent", "neutron-vo-Port-" + portVersion
-	_, err = ch.QueueDeclare(queue, false, false, false, false, amqp091.Table{"x-max-length": int64(10)})
-	return errors.Join(err, ch.QueueBind(queue, topic, topic+"_fanout", false, nil))
 }
 
 // crowd is the world's model and, for one test, more routers of the host, which

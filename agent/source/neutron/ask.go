@@ -29,6 +29,9 @@ func (s *Source) wait(ctx context.Context) bool {
 // round asks for each kind of thing about routers. A full sync covers them all,
 // unless it fails: what can be had without it is asked for all the same.
 func (s *Source) round(ctx context.Context, w wanted) {
+	if w.audit {
+		s.renew(ctx) // before the questions: what comes after them is pushed
+	}
 	if w.full && s.attempt(ctx, "full sync", wanted{full: true}, s.pullAll) {
 		if w.audit {
 			s.allPorts(true)
@@ -44,6 +47,18 @@ func (s *Source) round(ctx context.Context, w wanted) {
 	}
 	if w.turn {
 		s.attempt(ctx, "audit of routers", wanted{turn: true}, s.pullTurn)
+	}
+}
+
+// renew looks after the bindings of our queue.
+func (s *Source) renew(ctx context.Context) {
+	const what = "bindings of our queue"
+	switch err := s.o.Server.Renew(ctx); {
+	case ctx.Err() != nil:
+	case err != nil:
+		s.complaints.say(what, err)
+	default:
+		s.complaints.clear(what)
 	}
 }
 

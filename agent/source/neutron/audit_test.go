@@ -214,3 +214,29 @@ func TestAFailingFullSyncTakesNothingAlong(t *testing.T) {
 		}
 	})
 }
+
+// Each audit sees to the bindings of our queue; that it can't holds up nothing.
+func TestTheAuditRenewsTheBindings(t *testing.T) {
+	running(t, func(s setup) {
+		for n := 1; n <= 3; n++ {
+			s.set(func() {
+				s.failRenew = nil
+				if n == 2 {
+					s.failRenew = errors.New("ACCESS_REFUSED")
+					delete(s.proxies, "p1")
+				}
+			})
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if s.renewed != n {
+				t.Errorf("audit %d: renewed %d times", n, s.renewed)
+			}
+		}
+		s.want(t, "after the audits")
+		for _, said := range []string{"what is published stays", "well again"} {
+			if n := s.logs.FilterMessageSnippet(said).Len(); n != 1 {
+				t.Errorf("%q is said %d times", said, n)
+			}
+		}
+	})
+}

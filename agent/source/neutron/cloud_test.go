@@ -38,6 +38,8 @@ type cloud struct {
 	// failPorts is the error of Ports alone, failAgents that of L3Agents,
 	// failProbe that of Reprobe.
 	failPorts, failAgents, failProbe error
+	failRenew                        error
+	renewed                          int
 	sickPorts                        []string // Ports fails if asked for one of them
 	calls                            []string
 	slow                             func(call string) // runs after the data was read, before the answer
@@ -173,6 +175,13 @@ func (c *cloud) Reprobe(context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.failProbe
+}
+
+func (c *cloud) Renew(context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.renewed++
+	return c.failRenew
 }
 
 func (c *cloud) set(change func()) {

@@ -35,5 +35,10 @@
 //
 // dvr: one call beside an L3 agent in mode dvr or dvr_snat, if there are such
 // ports; snat: one in mode dvr_snat, if such ports are on other hosts. The audit
-// also looks for the exchange of Port pushes (Reprobe).
+// also binds our queue again (Renew), in case somebody deleted an exchange, and
+// looks for the exchange of Port pushes (Reprobe).
+//
+// What an answer lacks of that which was here, although no message said that it
+// went, is asked for once more a second later, and counts only if the second
+// answer lacks it too.
 package neutron

@@ -21,6 +21,7 @@ type Server interface {
 	Ports(ctx context.Context, portIDs []string) ([]rpc.BoundPort, []rpc.Malformed, error)
 	L3Agents(ctx context.Context, hosts []string) ([]rpc.Agent, []rpc.Malformed, error)
 	Reprobe(ctx context.Context) error
+	Renew(ctx context.Context) error
 }
 
 // Options of a Source.

@@ -47,7 +47,11 @@ func (a *L3Agent) setup(_ context.Context, conn *amqp091.Connection) error {
 			return err
 		}
 	}
-	for _, topic := range []string{topicL3, topicProxy} {
+	topics := []string{topicL3, topicProxy}
+	if a.opts.PortVersion != "" {
+		topics = append(topics, topicPort+a.opts.PortVersion)
+	}
+	for _, topic := range topics {
 		if err := a.fanout(ch, topic); err != nil {
 			return err
 		}

@@ -22,7 +22,9 @@ type Options struct {
 	Durable, FanoutDurable bool
 	// Host is the agent host of an L3Agent.
 	Host string
-	// PortVersion is the version of the Server's Port objects; default "1.7".
+	// PortVersion is the version of the Server's Port objects; default "1.7". An
+	// L3Agent for which it is given takes their pushes, as the L2 agent of its
+	// host does.
 	PortVersion string
 	// Cloud is what a Server answers from, instead of what it was told by
 	// [Server.SetRouter] and the like.
