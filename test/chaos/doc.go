@@ -10,16 +10,16 @@
 // them, as root).
 //
 //	go test -race -tags rabbitmq ./test/chaos                        # some 3 minutes
-//	go test -race -tags rabbitmq ./test/chaos -run 'TestFaults/broker_killed'
+//	go test -race -tags rabbitmq ./test/chaos -run 'TestFaults/broker/broker_killed'
 //	go test -race -tags rabbitmq ./test/chaos -run TestMixed -chaos.budget=1h -timeout 2h
 //	go test ... -run TestMixed -chaos.seed=4711                      # the same faults again
 //
 // # Faults
 //
 // A [fault] has a name, a way to break something (do) and one to mend it (undo),
-// and the bound within which all is right afterwards. [faults] lists them all:
-// a new kind is a function that returns a list of them, added there. TestFaults
-// runs each once on a common [stage], TestMixed random ones for the budget.
+// and the bound within which all is right afterwards. [groups] lists them all: a
+// new kind is a function that returns a list of them, added there. TestFaults
+// tries each once, a group on one [stage]; TestMixed random ones for the budget.
 //
 //	{name: "entries flushed",
 //		do:     func(s *stage, t *testing.T) { s.host.Namespace(s.victim.namespace).Run(...) },

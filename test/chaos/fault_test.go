@@ -41,9 +41,22 @@ type fault struct {
 	believed bool
 }
 
+// group is a kind of faults, which TestFaults tries one after the other.
+type group struct {
+	name   string
+	faults []fault
+}
+
+func groups() []group {
+	return []group{{"broker", brokerFaults()}, {"server", serverFaults()}, {"daemon", daemonFaults()}}
+}
+
 // faults are all there are; random ones are picked by TestMixed.
-func faults() []fault {
-	return slices.Concat(brokerFaults(), serverFaults(), daemonFaults())
+func faults() (all []fault) {
+	for _, g := range groups() {
+		all = append(all, g.faults...)
+	}
+	return all
 }
 
 const (

@@ -9,25 +9,31 @@ import (
 	"time"
 )
 
-// Each fault alone, on one host that lives through all of them.
+// Each fault alone. A group has a host that lives through all of its faults.
 func TestFaults(t *testing.T) {
-	s := newStage(t)
-	for _, f := range faults() {
-		t.Run(strings.ReplaceAll(f.name, " ", "_"), func(t *testing.T) {
-			t.Logf("%s: %v", f.name, s.survive(t, f))
-			if t.Failed() {
-				// The others are about something else.
-				s.daemon.kill()
-				s.start(t)
+	for _, g := range groups() {
+		t.Run(g.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			for _, f := range g.faults {
+				t.Run(strings.ReplaceAll(f.name, " ", "_"), func(t *testing.T) {
+					t.Logf("%s: %v", f.name, s.survive(t, f))
+					if t.Failed() {
+						// The others are about something else.
+						s.daemon.kill()
+						s.start(t)
+					}
+				})
 			}
+			s.flat(t)
 		})
 	}
-	s.flat(t)
 }
 
 // Random faults, one after the other, for the budget. Those that end the daemon
 // come in the first third only: the rest is for one process, which must not grow.
 func TestMixed(t *testing.T) {
+	t.Parallel()
 	n := *seed
 	if n == 0 {
 		n = rand.Uint64N(1_000_000) + 1

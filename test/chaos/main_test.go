@@ -8,15 +8,12 @@ import (
 	"os"
 	"testing"
 	"time"
-
-	"neutron-ndp-proxy-agent/test/rabbit"
 )
 
 var (
 	budget = flag.Duration("chaos.budget", 30*time.Second, "of TestMixed")
 	seed   = flag.Uint64("chaos.seed", 0, "of TestMixed; 0: a random one, which is printed")
 
-	broker  *rabbit.Broker
 	program string // the daemon
 )
 
@@ -40,10 +37,5 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if broker, err = rabbit.New(dir, nil); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer broker.Close()
 	return m.Run()
 }

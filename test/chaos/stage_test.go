@@ -74,7 +74,7 @@ const (
 // newStage is a host at work: all is published that is to be, the traffic runs.
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{World: sim.New(t), t: t, broker: broker, dir: t.TempDir()}
+	s := &stage{World: sim.New(t), t: t, broker: rabbit.Start(t), dir: t.TempDir()}
 	s.host = s.AddHost(hostName, sim.ModeDVRSNAT)
 	s.ext = s.AddExternal(sim.ExternalOptions{Scope: scope})
 	s.legacy, s.dvr, s.victim = s.addPart("legacy", sim.Legacy), s.addPart("dvr", sim.DVR), s.addPart("victim", sim.Legacy)
