@@ -94,6 +94,35 @@ func TestEarlyHangup(t *testing.T) {
 	}
 }
 
+// Nor does one that comes while the daemon stops, which is an orderly stop all
+// the same.
+func TestLateHangup(t *testing.T) {
+	ini := filepath.Join(t.TempDir(), "agent.ini")
+	put(t, ini, idle(t, ""))
+	for range 3 {
+		d := launch(t, ini)
+		d.await(t, "READY=1")
+		d.signal(t, syscall.SIGTERM)
+		ended := make(chan error, 1)
+		go func() { ended <- <-d.exited }()
+		for end := time.Now().Add(10 * time.Second); ; {
+			_ = d.cmd.Process.Signal(syscall.SIGHUP) // until it is gone
+			select {
+			case err := <-ended:
+				if err != nil {
+					t.Fatalf("SIGTERM and SIGHUP: %v\n%s", err, d.log)
+				}
+			case <-time.After(20 * time.Microsecond):
+				if time.Now().After(end) {
+					t.Fatalf("still running 10 s after SIGTERM\n%s", d.log)
+				}
+				continue
+			}
+			break
+		}
+	}
+}
+
 // What logrotate does: rename, signal.
 func TestLogIsRotated(t *testing.T) {
 	dir := t.TempDir()

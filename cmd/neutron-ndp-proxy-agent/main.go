@@ -58,12 +58,11 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	}
 
 	// Before anything that may take its time: the default action of these signals
-	// ends the program. One that comes before serve listens is kept.
+	// ends the program. One that comes before serve listens is kept, and they are
+	// caught to the very end, so that none makes a failure of an orderly stop.
 	hangup, announce := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	signal.Notify(announce, syscall.SIGUSR1)
-	defer signal.Stop(hangup)
-	defer signal.Stop(announce)
 
 	cfg, warnings, err := config.Load(args)
 	if err != nil {

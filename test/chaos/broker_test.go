@@ -109,7 +109,7 @@ func brokerFaults() []fault {
 				s.proxy.Cut()
 			},
 			undo: func(s *stage, t *testing.T) { s.broker.SetUser(t, agentUser, agentSecret, "/") }},
-		{name: "permission to read taken away", hold: 2 * audit, within: audit + reconnected,
+		{name: "permission to read taken away", hold: audit * 3 / 2, within: audit + reconnected,
 			do: func(s *stage, t *testing.T) {
 				s.broker.API(t, http.MethodPut, "/api/permissions/%2F/"+agentUser,
 					map[string]string{"configure": ".*", "write": ".*", "read": "^$"}, nil)

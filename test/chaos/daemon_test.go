@@ -64,7 +64,8 @@ func (s *stage) load() (stop func()) {
 			case <-time.After(10 * time.Millisecond):
 			}
 			s.churn()
-			if i%5 == 0 {
+			// Before it serves, as any program's, a SIGHUP is its end.
+			if i%5 == 0 && s.daemon.serves() {
 				_ = s.daemon.signal(syscall.SIGHUP) // it may be gone already
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 // Each fault alone. A group has a host that lives through all of its faults.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	for _, g := range groups() {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()

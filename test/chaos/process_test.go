@@ -141,10 +141,15 @@ func (d *daemon) races() string {
 
 func (d *daemon) pid() int { return d.cmd.Process.Pid }
 
-func (d *daemon) isReady() bool {
+func (d *daemon) isReady() bool { return d.told("READY=1") }
+
+func (d *daemon) serves() bool { return d.told("STATUS=waiting for the first full sync") }
+
+// told reports whether systemd was told something.
+func (d *daemon) told(what string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.said["READY=1"]
+	return d.said[what]
 }
 
 // awaitReady waits for READY=1: the first full sync is applied.

@@ -35,7 +35,7 @@ func serverFaults() []fault {
 		}
 	}
 	return []fault{
-		{name: "server slow", hold: 2 * audit, within: audit + reconnected,
+		{name: "server slow", hold: audit * 3 / 2, within: audit + reconnected,
 			do:   full(each(func(n *neutrontest.Server, m string) { n.Slow(m, callTimeout/2) })),
 			undo: each(func(n *neutrontest.Server, m string) { n.Slow(m, 0) })},
 		{name: "server too slow", shows: saysServer, hold: audit, within: 2*audit + reconnected,
@@ -73,25 +73,25 @@ func serverFaults() []fault {
 				return r
 			}))),
 			undo: straight},
-		{name: "one server of two truncates lists", hold: 2 * audit, within: audit + reconnected,
+		{name: "one server of two truncates lists", hold: audit * 3 / 2, within: audit + reconnected,
 			do: full(func(s *stage, _ *testing.T) {
 				for _, m := range methods {
 					s.neutron.now().Distort(m, alternately(firstOnly))
 				}
 			}),
 			undo: straight},
-		{name: "one server of two has nothing", hold: 2 * audit, within: audit + reconnected,
+		{name: "one server of two has nothing", hold: audit * 3 / 2, within: audit + reconnected,
 			do: full(func(s *stage, _ *testing.T) {
 				for _, m := range []string{"get_router_ids", "sync_routers", "bulk_pull"} {
 					s.neutron.now().Distort(m, alternately(nothing))
 				}
 			}),
 			undo: straight},
-		{name: "no ids of routers for this host", hold: 2 * audit, within: audit + reconnected,
+		{name: "no ids of routers for this host", hold: audit * 3 / 2, within: audit + reconnected,
 			do: full(distort("get_router_ids", nothing)), undo: straight},
-		{name: "no routers for this host", hold: 2 * audit, within: 2*audit + reconnected, hits: all, believed: true,
+		{name: "no routers for this host", hold: audit * 3 / 2, within: 2*audit + reconnected, hits: all, believed: true,
 			do: full(distort("sync_routers", nothing)), undo: straight},
-		{name: "no proxies at all", hold: 2 * audit, within: audit + reconnected, hits: all,
+		{name: "no proxies at all", hold: audit * 3 / 2, within: audit + reconnected, hits: all,
 			do: full(distort("bulk_pull", nothing)), undo: straight},
 		{name: "proxies that are no objects", shows: saysServer, hold: audit, within: 2*audit + reconnected,
 			do: full(distort("bulk_pull", eachObject(func(i int, o map[string]any) any {
