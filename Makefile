@@ -95,7 +95,7 @@ test: need-root lint check fuzz-briefly demo rabbitmq e2e ## Everything: lint, c
 ##@ Single lanes
 
 .PHONY: rabbitmq
-rabbitmq: need-go need-cc need-root ## Tests with a private RabbitMQ on ports of its own (root, rabbitmq-server; 75 s)
+rabbitmq: need-go need-cc need-root ## Tests with private RabbitMQs on ports of their own, faults of all kinds (root, rabbitmq-server; 4 min)
 	@test/lab/install net broker
 	$(call lane,tests with a private RabbitMQ,\
 	    packages=$$(grep -rlE --include='*_test.go' '^//go:build.*\brabbitmq\b' . | xargs -r -n1 dirname | sort -u); \

@@ -17,6 +17,8 @@ const (
 	saysLost    = "connection to broker lost"
 	saysBlocked = "broker blocks publishers"
 	saysServer  = "Neutron: what is published stays as it is"
+	// saysUnsubscribed comes for a queue, on a connection that lives.
+	saysUnsubscribed = "subscription failed"
 )
 
 // reconnected bounds the way back: the longest back-off, a fifth longer, the
@@ -95,9 +97,9 @@ func brokerFaults() []fault {
 				_, err := s.broker.Rabbitmqctl("set_vm_memory_high_watermark", "0.4")
 				must(t, err)
 			}},
-		{name: "our queue deleted", shows: "subscri", within: reconnected,
+		{name: "our queue deleted", shows: saysUnsubscribed, within: reconnected,
 			do: func(s *stage, t *testing.T) { s.deleteQueue(t, rpc.QueueName(s.host.Name)) }},
-		{name: "reply queue deleted", within: audit + reconnected,
+		{name: "reply queue deleted", shows: saysUnsubscribed, within: audit + reconnected,
 			do: func(s *stage, t *testing.T) { s.deleteQueue(t, s.replyQueue(t)) }},
 		{name: "fanout exchange deleted", within: audit + reconnected,
 			do: func(s *stage, t *testing.T) {
@@ -109,7 +111,7 @@ func brokerFaults() []fault {
 				s.proxy.Cut()
 			},
 			undo: func(s *stage, t *testing.T) { s.broker.SetUser(t, agentUser, agentSecret, "/") }},
-		{name: "permission to read taken away", hold: audit * 3 / 2, within: audit + reconnected,
+		{name: "permission to read taken away", shows: saysUnsubscribed, hold: audit * 3 / 2, within: audit + reconnected,
 			do: func(s *stage, t *testing.T) {
 				s.broker.API(t, http.MethodPut, "/api/permissions/%2F/"+agentUser,
 					map[string]string{"configure": ".*", "write": ".*", "read": "^$"}, nil)

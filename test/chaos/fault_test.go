@@ -181,7 +181,9 @@ func (s *stage) traffic(t *testing.T, f fault, marks map[*flow]int, spared []*pa
 	}
 	for _, p := range s.parts() {
 		mark := p.near.mark()
-		time.Sleep(20 * flowInterval)
+		for end := time.Now().Add(10 * time.Second); p.near.mark() < mark+20 && time.Now().Before(end); {
+			time.Sleep(flowInterval)
+		}
 		if sent, answered := p.near.count(mark); sent == 0 || answered < sent {
 			t.Errorf("%s: %d of %d datagrams lost after it was mended", p.name, sent-answered, sent)
 		}

@@ -89,9 +89,9 @@ func serverFaults() []fault {
 			undo: straight},
 		{name: "no ids of routers for this host", hold: audit * 3 / 2, within: audit + reconnected,
 			do: full(distort("get_router_ids", nothing)), undo: straight},
-		{name: "no routers for this host", hold: audit * 3 / 2, within: 2*audit + reconnected, hits: all, believed: true,
+		{name: "no routers for this host", shows: "does not list these routers for this host any more", hold: audit * 3 / 2, within: 2*audit + reconnected, hits: all, believed: true,
 			do: full(distort("sync_routers", nothing)), undo: straight},
-		{name: "no proxies at all", hold: audit * 3 / 2, within: audit + reconnected, hits: all,
+		{name: "no proxies at all", shows: "withdrawn", hold: audit * 3 / 2, within: audit + reconnected, hits: all,
 			do: full(distort("bulk_pull", nothing)), undo: straight},
 		{name: "proxies that are no objects", shows: saysServer, hold: audit, within: 2*audit + reconnected,
 			do: full(distort("bulk_pull", eachObject(func(i int, o map[string]any) any {
@@ -107,7 +107,7 @@ func serverFaults() []fault {
 				n.Distort(m, always(func(any) any { return map[string]any{"a": 1.5} }))
 			})),
 			undo: straight},
-		{name: "answers to nobody, garbage and repeats", hold: audit, within: reconnected,
+		{name: "answers to nobody, garbage and repeats", shows: "garbled message dropped", hold: audit, within: reconnected,
 			do: func(s *stage, t *testing.T) {
 				s.neutron.now().Twice(true)
 				s.proxy.Cut()
