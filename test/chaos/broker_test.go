@@ -88,6 +88,8 @@ func brokerFaults() []fault {
 			do: func(s *stage, _ *testing.T) { s.proxy.Tear() }},
 		{name: "connection reset", shows: saysLost, within: reconnected,
 			do: func(s *stage, _ *testing.T) { s.proxy.Reset() }},
+		{name: "connection closed by hand", shows: saysLost, within: reconnected,
+			do: func(s *stage, t *testing.T) { s.broker.CloseConnections(t, "/", "closed by an operator") }},
 		{name: "memory alarm", shows: saysBlocked, hold: 2 * callTimeout, within: audit + reconnected,
 			do: func(s *stage, t *testing.T) {
 				_, err := s.broker.Rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1")

@@ -65,9 +65,8 @@ func (s *Source) renew(ctx context.Context) {
 // urgent asks for what messages were about.
 func (s *Source) urgent(ctx context.Context, w wanted) {
 	if len(w.routers) > 0 {
-		ids := slices.Sorted(maps.Keys(w.routers))
 		s.attempt(ctx, "routers", wanted{routers: w.routers, gone: w.gone},
-			func(ctx context.Context) error { return s.pullRouters(ctx, ids, w.gone) })
+			func(ctx context.Context) error { return s.pullRouters(ctx, w.routers, w.gone) })
 	}
 	if len(w.proxiesOf) > 0 {
 		ids := slices.Sorted(maps.Keys(w.proxiesOf))

@@ -35,8 +35,9 @@ func (d departed) ids(now time.Time) []string {
 	return slices.Sorted(maps.Keys(d))
 }
 
-// routersSurely asks for routers; of gone ones a message said that they went.
-func (s *Source) routersSurely(ctx context.Context, ids []string, gone map[string]bool, a *answer) error {
+// routersSurely asks for routers. Messages were about those in told, and said of
+// those in gone that they went.
+func (s *Source) routersSurely(ctx context.Context, ids []string, told, gone map[string]bool, a *answer) error {
 	if err := s.routers(ctx, ids, a); err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func (s *Source) routersSurely(ctx context.Context, ids []string, gone map[strin
 	for _, id := range missing {
 		s.departed[id] = now
 	}
-	if len(missing) > 0 {
+	if missing = slices.DeleteFunc(missing, func(id string) bool { return told[id] }); len(missing) > 0 {
 		s.o.Log.Warn("the server does not list these routers for this host any more, though no message said so",
 			zap.Strings("routers", missing))
 	}

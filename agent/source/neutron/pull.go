@@ -3,6 +3,7 @@ package neutron
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -26,7 +27,7 @@ func (s *Source) pullAll(ctx context.Context) error {
 		return fmt.Errorf("router ids of this host: %w", err)
 	}
 	a := answer{asked: slices.Compact(slices.Sorted(slices.Values(slices.Concat(ids, s.o.Inventory.RouterIDs()))))}
-	if err := s.routersSurely(ctx, a.asked, nil, &a); err != nil {
+	if err := s.routersSurely(ctx, a.asked, nil, nil, &a); err != nil {
 		return err
 	}
 	if err := s.proxiesSurely(ctx, a.ids(), &a); err != nil {
@@ -43,10 +44,12 @@ func (s *Source) pullAll(ctx context.Context) error {
 
 // pullRouters asks for routers, then for their proxies: a proxy that is made
 // between the two calls is in the second answer, or pushed after it. The same
-// goes for the proxies' ports. Those that are said to be gone need not be there.
-func (s *Source) pullRouters(ctx context.Context, ids []string, gone map[string]bool) error {
+// goes for the proxies' ports. Messages were about them, and said of those in gone
+// that they went.
+func (s *Source) pullRouters(ctx context.Context, told, gone map[string]bool) error {
+	ids := slices.Sorted(maps.Keys(told))
 	a := answer{asked: ids}
-	if err := s.routersSurely(ctx, ids, gone, &a); err != nil {
+	if err := s.routersSurely(ctx, ids, told, gone, &a); err != nil {
 		return err
 	}
 	if err := s.proxiesSurely(ctx, a.ids(), &a); err != nil {
@@ -93,7 +96,7 @@ func (s *Source) pullTurn(ctx context.Context) error {
 	held := s.heldTurn.pick(slices.Concat(s.o.Inventory.HeldIDs(), s.departed.ids(time.Now())), s.o.AuditRouters)
 	known := set(s.o.Inventory.RouterIDs()...)
 	a := answer{asked: slices.Compact(slices.Sorted(slices.Values(slices.Concat(turn, held))))}
-	if err := s.routersSurely(ctx, a.asked, nil, &a); err != nil {
+	if err := s.routersSurely(ctx, a.asked, nil, nil, &a); err != nil {
 		return err
 	}
 	// The proxies of those that can be read only now; the others' were just read.
