@@ -12,6 +12,7 @@
 //	go test -race -tags rabbitmq ./test/chaos                        # some 3 minutes
 //	go test -race -tags rabbitmq ./test/chaos -run 'TestFaults/broker/broker_killed'
 //	go test -race -tags rabbitmq ./test/chaos -run TestMixed -chaos.budget=1h -timeout 2h
+//	go test ... -run TestMixed -chaos.race=false                     # without the detector's own memory
 //	go test ... -run TestMixed -chaos.seed=4711                      # the same faults again
 //
 // # Faults

@@ -50,6 +50,7 @@ func TestMixed(t *testing.T) {
 	}
 	start, total, done := time.Now(), outcome{}, map[string]int{}
 	var old usage
+	var since time.Time
 	for step := 1; time.Since(start) < *budget && !t.Failed(); step++ {
 		list := faults()
 		if time.Since(start) > *budget/3 {
@@ -60,7 +61,7 @@ func TestMixed(t *testing.T) {
 		done[f.name]++
 		total.sent, total.lost = total.sent+o.sent, total.lost+o.lost
 		if old == (usage{}) || f.renews {
-			old = o.after
+			old, since = o.after, time.Now()
 		}
 		t.Logf("%3d %6.0f s %s: %v", step, time.Since(start).Seconds(), f.name, o)
 		if t.Failed() {
@@ -70,7 +71,7 @@ func TestMixed(t *testing.T) {
 	now := s.use(t)
 	t.Logf("seed %d: %d kinds of faults %v, %d packets sent to what they did not touch, %d lost; the last process: %v -> %v",
 		n, len(done), done, total.sent, total.lost, old, now)
-	if now.FDs > old.FDs+slackFDs || now.Threads > old.Threads+slackThreads || now.RSS > old.RSS+slackRSS {
+	if now.outgrew(old, time.Since(since)) {
 		t.Errorf("the daemon grew: %v -> %v", old, now)
 	}
 	s.flat(t)

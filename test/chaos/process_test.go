@@ -23,12 +23,13 @@ import (
 // raceExit is what a daemon ends with in which the race detector found one.
 const raceExit = 66
 
-// build makes the real program, with the race detector.
+// build makes the real program.
 func build(dir string) (string, error) {
 	path := filepath.Join(dir, "neutron-ndp-proxy-agent")
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "build", "-race", "-buildvcs=false", "-o", path, "neutron-ndp-proxy-agent/cmd/neutron-ndp-proxy-agent")
+	cmd := exec.CommandContext(ctx, "go", "build", fmt.Sprintf("-race=%v", *race), "-buildvcs=false", "-o", path,
+		"neutron-ndp-proxy-agent/cmd/neutron-ndp-proxy-agent")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the daemon: %w\n%s", err, out)

@@ -23,6 +23,15 @@ func (u usage) String() string {
 	return fmt.Sprintf("%d MB, %d threads, %d fds", u.RSS/1024, u.Threads, u.FDs)
 }
 
+// outgrew reports whether a process needs more than slack more than some time ago.
+func (u usage) outgrew(old usage, ago time.Duration) bool {
+	rss := slackRSS
+	if *race {
+		rss = slackRaceRSS + int(ago.Minutes()*4096)
+	}
+	return u.FDs > old.FDs+slackFDs || u.Threads > old.Threads+slackThreads || u.RSS > old.RSS+rss
+}
+
 var statusLine = regexp.MustCompile(`(?m)^(VmRSS|Threads):\s+(\d+)`)
 
 func (d *daemon) usage() (u usage, err error) {
