@@ -20,7 +20,7 @@ func outdate(n *nettest.Namespace, device string) {
 	record := n.Run("nft", "list", "set", "ip6", dataplane.DefaultTable, "record")
 	_, record, _ = strings.Cut(record, "elements = {")
 	record, _, _ = strings.Cut(record, "}")
-	n.Run("nft", strings.NewReplacer("TABLE", "ip6 "+dataplane.DefaultTable, "DEVICE", device, "RECORD", strings.Replace(record, "v=2 ", "v=1 ", 1)).Replace(
+	n.Run("nft", strings.NewReplacer("TABLE", "ip6 "+dataplane.DefaultTable, "DEVICE", device, "RECORD", strings.Replace(record, "v=3 ", "v=1 ", 1)).Replace(
 		`flush chain TABLE forward; flush chain TABLE prerouting; flush chain TABLE output; delete chain TABLE output; `+
 			`add rule TABLE forward iifname "DEVICE" ip6 daddr @guarded-DEVICE ip6 daddr != @published-DEVICE counter drop comment "guard DEVICE v1"; `+
 			`flush set TABLE record; add element TABLE record { RECORD }`))

@@ -5,6 +5,8 @@
 //	  set published-<device> { type ipv6_addr }
 //	  set guarded-<device> { type ipv6_addr; flags interval }
 //	  chain forward {     type filter hook forward priority -5; policy accept
+//	    iifname <device> rt ip6 nexthop != @guarded-… rt ip6 nexthop & ffc0:: != fe80::
+//	      oifname != @record ip6 daddr != @published-… counter drop
 //	    iifname <device> ip6 daddr @guarded-… ip6 daddr != @published-… counter drop
 //	  }
 //	  chain prerouting {  type filter hook prerouting priority raw; policy accept
@@ -16,9 +18,11 @@
 //	  }
 //	}
 //
-// The first rule drops what comes from outside for an internal address that
-// nobody published. Neighbour discovery is never forwarded, so it cannot match.
-// The second hands a unicast solicitation for a published address to the
+// The first two rules drop what comes from outside for an internal address that
+// nobody published: the first where the network itself is not known (it is not
+// guarded, and no route leads through a network that is), the second in those
+// that are. Neighbour discovery is never forwarded, so it cannot match.
+// The third hands a unicast solicitation for a published address to the
 // device itself, where the kernel's proxy table answers it: without it only
 // conf.all.proxy_ndp would, at the price of a table walk per forwarded packet.
 //

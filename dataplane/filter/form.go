@@ -21,6 +21,9 @@ import (
 // of which we set none.
 type form []string
 
+// bitwiseOp is NFTA_BITWISE_OP, absent from x/sys/unix.
+const bitwiseOp = 6
+
 // kind is how an attribute is read.
 type kind int
 
@@ -45,6 +48,13 @@ func grammar(name string) []attribute {
 		return []attribute{{unix.NFTA_META_KEY, "key", number}, {unix.NFTA_META_DREG, "into", number}, {unix.NFTA_META_SREG, "from", number}}
 	case "cmp":
 		return []attribute{{unix.NFTA_CMP_SREG, "register", number}, {unix.NFTA_CMP_OP, "operator", number}, {unix.NFTA_CMP_DATA, "with", value}}
+	case "rt":
+		return []attribute{{unix.NFTA_RT_KEY, "key", number}, {unix.NFTA_RT_DREG, "into", number}}
+	case "bitwise":
+		return []attribute{
+			{unix.NFTA_BITWISE_SREG, "from", number}, {unix.NFTA_BITWISE_DREG, "into", number}, {unix.NFTA_BITWISE_LEN, "length", number},
+			{unix.NFTA_BITWISE_MASK, "mask", value}, {unix.NFTA_BITWISE_XOR, "xor", value}, {bitwiseOp, "operator", number},
+		}
 	case "lookup":
 		return []attribute{
 			{unix.NFTA_LOOKUP_SET, "set", text}, {unix.NFTA_LOOKUP_SREG, "register", number},

@@ -55,19 +55,19 @@ func TestChangesByHandAreFound(t *testing.T) {
 		"rule deleted":  {do: func() { nft("delete rule TABLE forward handle " + handle("forward"))() }},
 		"rule replaced": {do: func() { nft("replace rule TABLE forward handle " + handle("forward") + " accept")() }},
 		"rule of our name": {do: func() {
-			nft("replace rule TABLE forward handle " + handle("forward") + ` iifname "qg-1" accept comment "guard qg-1 v2"`)()
+			nft("replace rule TABLE forward handle " + handle("forward") + ` iifname "qg-1" accept comment "guard qg-1 v3"`)()
 		}},
 		"rule without its last word": {do: func() {
-			nft("replace rule TABLE forward handle " + handle("forward") + ` iifname "qg-1" ip6 daddr @guarded-qg-1 ip6 daddr != @published-qg-1 counter comment "guard qg-1 v2"`)()
+			nft("replace rule TABLE forward handle " + handle("forward") + ` iifname "qg-1" ip6 daddr @guarded-qg-1 ip6 daddr != @published-qg-1 counter comment "guard qg-1 v3"`)()
 		}},
 		"rule turned round": {do: func() {
-			nft("replace rule TABLE forward handle " + handle("forward") + ` iifname "qg-1" ip6 daddr @guarded-qg-1 ip6 daddr @published-qg-1 counter drop comment "guard qg-1 v2"`)()
+			nft("replace rule TABLE forward handle " + handle("forward") + ` iifname "qg-1" ip6 daddr @guarded-qg-1 ip6 daddr @published-qg-1 counter drop comment "guard qg-1 v3"`)()
 		}},
 		"rule for another device": {do: func() {
-			nft("replace rule TABLE forward handle " + handle("forward") + ` iifname "qg-2" ip6 daddr @guarded-qg-1 ip6 daddr != @published-qg-1 counter drop comment "guard qg-1 v2"`)()
+			nft("replace rule TABLE forward handle " + handle("forward") + ` iifname "qg-2" ip6 daddr @guarded-qg-1 ip6 daddr != @published-qg-1 counter drop comment "guard qg-1 v3"`)()
 		}},
 		"other rule of our name": {do: func() {
-			nft("replace rule TABLE prerouting handle " + handle("prerouting") + ` iifname "qg-1" counter drop comment "answer qg-1 by fe80::1 v2"`)()
+			nft("replace rule TABLE prerouting handle " + handle("prerouting") + ` iifname "qg-1" counter drop comment "answer qg-1 by fe80::1 v3"`)()
 		}},
 		"set of another kind": {do: func() {
 			nft("flush ruleset")()

@@ -16,7 +16,8 @@ import (
 //
 //	1  forward and prerouting
 //	2  output, for reports to multicast listeners
-const recordVersion = "2"
+//	3  forward also shuts the networks that nobody told us of
+const recordVersion = "3"
 
 // sumLen is how much of a SHA-256 identifies a list: an element's comment is
 // limited to some 250 bytes, and nobody attacks it.
@@ -25,7 +26,7 @@ const sumLen = 8
 // Record is the short description of a device's part that the kernel keeps for
 // us in the comment of the device's element of the record set:
 //
-//	v=2 published=2:4f0c… guarded=1:99aa… link-local=fe80::1 delay=800
+//	v=3 published=2:4f0c… guarded=1:99aa… link-local=fe80::1 delay=800
 //
 // Equal records mean equal content.
 type Record struct {

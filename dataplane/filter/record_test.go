@@ -13,7 +13,7 @@ import (
 func TestRecordText(t *testing.T) {
 	d := device("qg-1", run("2001:db8::1", 2), prefix("2001:db8::/64"))
 	d.LinkLocal, d.OriginalDelay = addr("fe80::1"), 800*time.Millisecond
-	const want = "v=2 published=2:479c6c9f7688c979 guarded=1:a6e6ed6b5083fe03 link-local=fe80::1 delay=800"
+	const want = "v=3 published=2:479c6c9f7688c979 guarded=1:a6e6ed6b5083fe03 link-local=fe80::1 delay=800"
 	got := d.Record().String()
 	if got != want {
 		t.Errorf("record is\n%s, want\n%s", got, want)

@@ -210,11 +210,9 @@ func (c *comparison) filter() {
 		sets["published-"+name], sets["guarded-"+name] = true, true
 		c.same("set of what "+name+" lets in", want.published, c.d.Sets["published-"+name])
 		c.same("set of what "+name+" guards", want.guarded, c.d.Sets["guarded-"+name])
-		comments++
-		for _, kind := range []string{"131", "143"} {
-			rule := "mute " + name + " type " + kind + " "
-			if !slices.ContainsFunc(c.d.Comments, func(s string) bool { return strings.HasPrefix(s, rule) }) {
-				c.say("no rule %q against reports of a backup in %q", rule, c.d.Comments)
+		for _, rule := range []string{"confine " + name, "guard " + name, "mute " + name + " type 131", "mute " + name + " type 143"} {
+			if !slices.ContainsFunc(c.d.Comments, func(s string) bool { return strings.HasPrefix(s, rule+" ") }) {
+				c.say("no rule %q in %q", rule, c.d.Comments)
 				continue
 			}
 			comments++
