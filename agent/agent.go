@@ -101,6 +101,7 @@ type Agent struct {
 	queue     *reconcile.Queue
 	following *following
 	damper    *damper
+	drift     *drift
 	debts     *debts.Markers
 	ready     chan struct{}
 
@@ -125,6 +126,7 @@ func New(o Options) *Agent {
 			Min: o.RetryMin, Max: o.RetryMax, Jitter: o.Jitter,
 		}),
 		following: newFollowing(o.Watcher),
+		drift:     newDrift(),
 		ready:     make(chan struct{}),
 		synced:    make(chan struct{}),
 		statuses:  map[string]status{},

@@ -215,9 +215,7 @@ func (a *Agent) report(ns string, item reconcile.Item, st status, result datapla
 	if n := len(result.RemovedRoutes); n > 0 {
 		log.Info("removed the routes of somebody else to addresses that nobody publishes", zap.Stringers("routes", result.RemovedRoutes[:min(n, logged)]), zap.Int("count", n))
 	}
-	for kind, n := range result.Drift {
-		log.Warn("drift repaired: somebody else, or the kernel, had changed what we wrote", zap.String("kind", string(kind)), zap.Int("count", n))
-	}
+	a.drift.repaired(log, result.Drift)
 	if st.notice != "" && st.notice != before.notice {
 		log.Warn("found beside ours, and left alone", zap.String("what", st.notice))
 	}
