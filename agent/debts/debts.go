@@ -22,7 +22,8 @@ type Options struct {
 }
 
 // Markers are the files of one process. Safe for concurrent use. A directory
-// that cannot be written is said once and costs only what the package is for.
+// that cannot be written is said once, until it can, and costs only what the
+// package is for.
 type Markers struct {
 	o Options
 
@@ -81,7 +82,7 @@ func (m *Markers) Mark(ns string) {
 	if m.marked[ns] || m.o.Dir == "" {
 		return
 	}
-	file, err := os.OpenFile(m.path(ns), os.O_CREATE|os.O_WRONLY, 0o600) // #nosec G304 -- our own directory
+	file, err := m.create(ns)
 	if err != nil {
 		m.complain(err)
 		return
@@ -89,7 +90,26 @@ func (m *Markers) Mark(ns string) {
 	m.marked[ns] = true
 	if err := file.Close(); err != nil {
 		m.complain(err)
+		return
 	}
+	if m.said {
+		m.said = false
+		m.o.Log.Info("announcements that are owed outlast the daemon again: the runtime directory can be used")
+	}
+}
+
+// create also makes the directory, which could not be made at the start, or which
+// somebody removed.
+func (m *Markers) create(ns string) (*os.File, error) {
+	const flags = os.O_CREATE | os.O_WRONLY
+	file, err := os.OpenFile(m.path(ns), flags, 0o600) // #nosec G304 -- our own directory
+	if !errors.Is(err, fs.ErrNotExist) {
+		return file, err
+	}
+	if err := os.MkdirAll(m.o.Dir, 0o750); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(m.path(ns), flags, 0o600) // #nosec G304 -- our own directory
 }
 
 // End says that the look is over.

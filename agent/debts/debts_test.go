@@ -133,3 +133,52 @@ func TestNoDirectory(t *testing.T) {
 		t.Errorf("marked %v", got)
 	}
 }
+
+// When there is a directory again, or somebody removed it, it is used again; each
+// trouble is said once.
+func TestDirectoryComesBack(t *testing.T) {
+	base := t.TempDir()
+	file := filepath.Join(base, "run")
+	put := func() {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put()
+	core, logs := observer.New(zap.InfoLevel)
+	dir := filepath.Join(file, "owed")
+	owed := book{}
+	m := Open(Options{Dir: dir, Owing: owed.owing, Log: zap.New(core)})
+	mark := func(ns string) {
+		m.Begin(ns)
+		m.Mark(ns)
+		owed[ns] = true
+		m.End(ns)
+	}
+	for round := range 2 {
+		mark("a")
+		mark("b")
+		if got := logs.TakeAll(); len(got) != 1 || got[0].Level != zap.WarnLevel {
+			t.Errorf("round %d: said %v", round, got)
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		mark("c")
+		mark("d")
+		if got := logs.TakeAll(); len(got) != 1 || got[0].Level != zap.InfoLevel {
+			t.Errorf("round %d: said %v", round, got)
+		}
+		if diff := cmp.Diff([]string{"c", "d"}, files(t, dir)); diff != "" {
+			t.Errorf("round %d: files (-want +got):\n%s", round, diff)
+		}
+		for _, ns := range []string{"c", "d"} {
+			owed[ns] = false
+			m.Settled(ns)
+		}
+		if err := os.RemoveAll(file); err != nil {
+			t.Fatal(err)
+		}
+		put()
+	}
+}
