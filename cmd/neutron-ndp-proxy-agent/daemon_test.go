@@ -149,19 +149,25 @@ func TestWatchLogFile(t *testing.T) {
 	for _, watch := range []bool{true, false} {
 		path := filepath.Join(t.TempDir(), "a.log")
 		var stderr lockedBuffer
-		log, file, err := newLogger(config.Log{File: path, WatchFile: watch}, false, &stderr)
+		log, output, err := newLogger(config.Log{File: path, WatchFile: watch}, false, &stderr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		log.Info("first")
+		if err := log.Sync(); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.Rename(path, path+".1"); err != nil {
 			t.Fatal(err)
 		}
 		log.Info("second")
+		if err := log.Sync(); err != nil {
+			t.Fatal(err)
+		}
 		to := map[bool]string{true: path, false: path + ".1"}[watch]
 		contains(t, path+".1", "first")
 		contains(t, to, "second")
-		if err := file.Close(); err != nil {
+		if err := output.Close(); err != nil {
 			t.Error(err)
 		}
 		if got := stderr.String(); got != "" {
@@ -177,23 +183,26 @@ func TestLogCannotMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stderr lockedBuffer
-	log, file, err := newLogger(config.Log{File: "a.log", Dir: dir, WatchFile: true}, false, &stderr)
+	log, output, err := newLogger(config.Log{File: "a.log", Dir: dir, WatchFile: true}, false, &stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(dir, dir+".1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := file.Reopen(); err == nil || !strings.Contains(err.Error(), dir+"/a.log") {
+	if err := output.Reopen(); err == nil || !strings.Contains(err.Error(), dir+"/a.log") {
 		t.Errorf("Reopen: %v", err)
 	}
 	log.Info("kept", zap.Int("n", 1))
+	if err := log.Sync(); err != nil {
+		t.Fatal(err)
+	}
 	contains(t, dir+".1/a.log", "kept")
+	if err := output.Close(); err != nil {
+		t.Error(err)
+	}
 	if got := stderr.String(); !strings.Contains(got, "log file: open "+dir+"/a.log") {
 		t.Errorf("standard error %q does not say what is wrong", got)
-	}
-	if err := file.Close(); err != nil {
-		t.Error(err)
 	}
 }
 

@@ -1,18 +1,28 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"neutron-ndp-proxy-agent/agent/config"
+	"neutron-ndp-proxy-agent/cmd/internal/logsink"
 )
+
+// logOutput is where the log goes.
+type logOutput struct {
+	file           *logFile // nil: none is named
+	toFile, toUser *logsink.Sink
+}
 
 // newLogger follows oslo.log's options: a file where one is named, else (or
 // with use_stderr beside it) standard error, as text for people or as JSON.
-// The file is nil when none is named.
-func newLogger(o config.Log, debug bool, stderr io.Writer) (*zap.Logger, *logFile, error) {
+// Nobody who logs waits for either.
+func newLogger(o config.Log, debug bool, stderr io.Writer) (*zap.Logger, *logOutput, error) {
 	level := zapcore.InfoLevel
 	if o.Debug || debug {
 		level = zapcore.DebugLevel
@@ -24,20 +34,52 @@ func newLogger(o config.Log, debug bool, stderr io.Writer) (*zap.Logger, *logFil
 	if o.UseJSON {
 		encoder = zapcore.NewJSONEncoder(enc)
 	}
+	lost := func(n int, why error) []byte {
+		entry := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "lines of the log were lost"}
+		line, err := encoder.Clone().EncodeEntry(entry, []zapcore.Field{zap.Int("count", n), zap.Error(why)})
+		if err != nil {
+			return fmt.Appendf(nil, "%d lines of the log were lost\n", n)
+		}
+		return line.Bytes()
+	}
 
-	var file *logFile
+	out := &logOutput{}
 	var outs []zapcore.WriteSyncer
 	if path := o.Path(program); path != "" {
 		var err error
-		if file, err = openLogFile(path, o.WatchFile); err != nil {
+		if out.file, err = openLogFile(path, o.WatchFile); err != nil {
 			return nil, nil, err
 		}
-		outs = append(outs, file)
 	}
-	if file == nil || o.UseStderr {
-		outs = append(outs, zapcore.AddSync(stderr))
+	out.toUser = logsink.New(stderr, logsink.Options{Note: lost})
+	if out.file != nil {
+		out.toFile = logsink.New(out.file, logsink.Options{Note: lost, Failed: func(why error) {
+			_, _ = fmt.Fprintf(out.toUser, "%s: the log: %v\n", program, why) // a sink never fails
+		}})
+		outs = append(outs, out.toFile)
 	}
-	core := limited(zapcore.NewCore(plain(encoder), zapcore.Lock(zapcore.NewMultiWriteSyncer(outs...)), level))
-	complaints := zapcore.Lock(zapcore.AddSync(stderr)) // what could not be written
-	return zap.New(core, zap.ErrorOutput(complaints)), file, nil
+	if out.file == nil || o.UseStderr {
+		outs = append(outs, out.toUser)
+	}
+	core := limited(zapcore.NewCore(plain(encoder), zapcore.NewMultiWriteSyncer(outs...), level))
+	return zap.New(core, zap.ErrorOutput(out.toUser)), out, nil
+}
+
+// Reopen goes on in a file of the configured name, if one is configured.
+func (o *logOutput) Reopen() error {
+	if o.file == nil {
+		return nil
+	}
+	return o.file.Reopen()
+}
+
+// Close writes what is queued, if it can be written in a short time.
+func (o *logOutput) Close() error {
+	var err error
+	if o.file != nil {
+		if err = o.toFile.Close(); err == nil { // else it is still in use
+			err = o.file.Close()
+		}
+	}
+	return errors.Join(err, o.toUser.Close())
 }

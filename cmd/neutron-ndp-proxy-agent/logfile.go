@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
+	"time"
 )
+
+// reopenPatience is how long Reopen waits for a write that is under way.
+const reopenPatience = time.Second
 
 // logFile is the file that is logged to. It can be renamed under us, as
 // logrotate does: Reopen makes a new one of the same name.
@@ -15,8 +18,9 @@ type logFile struct {
 	// (watch_log_file). That costs one stat(2), and no line goes astray.
 	watch bool
 
-	mu sync.Mutex
-	f  *os.File
+	// turn is held by who uses f; a write may take as long as the disk likes.
+	turn chan struct{}
+	f    *os.File
 }
 
 func openLogFile(path string, watch bool) (*logFile, error) {
@@ -24,7 +28,7 @@ func openLogFile(path string, watch bool) (*logFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &logFile{path: path, watch: watch, f: f}, nil
+	return &logFile{path: path, watch: watch, turn: make(chan struct{}, 1), f: f}, nil
 }
 
 func appendTo(path string) (*os.File, error) {
@@ -39,8 +43,8 @@ func appendTo(path string) (*os.File, error) {
 // Write appends one line. When the file was moved away and a new one cannot be
 // made, the line goes to the old one, and the error says so.
 func (l *logFile) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
 	var moved error
 	if l.watch && l.moved() {
 		moved = l.reopen()
@@ -53,11 +57,24 @@ func (l *logFile) Write(line []byte) (int, error) {
 func (l *logFile) Sync() error { return nil }
 
 // Reopen goes on in a file of the configured name. When there can be none, the
-// old one is kept.
+// old one is kept, and so it is while a write hangs.
 func (l *logFile) Reopen() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if !l.takeTurn() {
+		return fmt.Errorf("log file: a write to %s has hung for %s", l.path, reopenPatience)
+	}
+	defer func() { <-l.turn }()
 	return l.reopen()
+}
+
+func (l *logFile) takeTurn() bool {
+	timer := time.NewTimer(reopenPatience)
+	defer timer.Stop()
+	select {
+	case l.turn <- struct{}{}:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 func (l *logFile) reopen() error {
@@ -82,7 +99,7 @@ func (l *logFile) moved() bool {
 
 // Close ends it.
 func (l *logFile) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
 	return l.f.Close()
 }

@@ -57,8 +57,10 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 
+	// One that reads our log and ends must not end us: the write fails instead.
+	signal.Ignore(syscall.SIGPIPE)
 	// Before anything that may take its time: the default action of these signals
-	// ends the program. One that comes before serve listens is kept, and they are
+// 	ends the program. One that comes before serve listens is kept, and they are
 	// caught to the very end, so that none makes a failure of an orderly stop.
 	hangup, announce := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -73,17 +75,13 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "neutron-ndp-proxy-agent: %v\n", err)
 		return exitUsage
 	}
-	log, file, err := newLogger(cfg.Log, *debug, stderr)
+	log, output, err := newLogger(cfg.Log, *debug, stderr)
 	if err != nil {
 		// At boot the log's disk may be mounted after our start.
 		fmt.Fprintf(stderr, "neutron-ndp-proxy-agent: %v\n", err)
 		return exitFailed
 	}
-	reopen := func() error { return nil }
-	if file != nil {
-		reopen = file.Reopen
-		defer func() { _ = file.Close() }() // nothing is buffered
-	}
+	defer func() { _ = output.Close() }() // where could it be said?
 	for _, w := range warnings {
 		log.Warn(w.String())
 	}
@@ -93,7 +91,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	// default action is in force again.
 	context.AfterFunc(ctx, stop)
 	reread := func() { reread(args, cfg, log) }
-	if err := serve(ctx, cfg, log, requests{look: hangup, reopen: reopen, reread: reread, announce: announce}); err != nil {
+	if err := serve(ctx, cfg, log, requests{look: hangup, reopen: output.Reopen, reread: reread, announce: announce}); err != nil {
 		log.Error("stopped", zap.Error(err))
 		return exitFailed
 	}

@@ -120,11 +120,6 @@ func launch(t *testing.T, ini string) *process {
 // launchIn starts the program in the network namespace of that file; "": ours.
 func launchIn(t *testing.T, netns, ini string) *process {
 	t.Helper()
-	socket := filepath.Join(t.TempDir(), "notify")
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -133,15 +128,28 @@ func launchIn(t *testing.T, netns, ini string) *process {
 	if netns != "" {
 		command = append([]string{"nsenter", "--net=" + netns, "--"}, command...)
 	}
-	d := &process{cmd: exec.CommandContext(t.Context(), command[0], command[1:]...), notify: conn, log: &lockedBuffer{}, exited: make(chan error, 1)}
-	d.cmd.Env = append(os.Environ(), playDaemon+"=1", "NOTIFY_SOCKET="+socket)
+	d := &process{cmd: exec.CommandContext(t.Context(), command[0], command[1:]...), log: &lockedBuffer{}, exited: make(chan error, 1)}
+	d.listen(t)
 	d.cmd.Stderr = d.log
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() { d.exited <- d.cmd.Wait() }()
-	t.Cleanup(func() { _ = conn.Close() })
 	return d
+}
+
+// listen makes the program that is about to start a daemon of which we are the
+// service manager.
+func (d *process) listen(t *testing.T) {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	d.notify = conn
+	d.cmd.Env = append(os.Environ(), playDaemon+"=1", "NOTIFY_SOCKET="+socket)
 }
 
 // await reads what the program tells systemd until it says what is waited for.
