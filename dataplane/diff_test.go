@@ -178,9 +178,9 @@ func TestClassify(t *testing.T) {
 	for want, errs := range map[dataplane.Class][]error{
 		dataplane.ClassNone:      {nil},
 		dataplane.ClassGone:      {dataplane.ErrNamespaceGone, dataplane.ErrDeviceGone, unix.ENODEV, unix.ENXIO},
-		dataplane.ClassRetry:     {dataplane.ErrStale, netns.ErrNotReady, unix.EINTR, unix.ENOBUFS, unix.ENETDOWN, unix.EBUSY, context.DeadlineExceeded, errors.New("unheard of"), fmt.Errorf("%w: %w", filter.ErrConflict, unix.ENOENT)},
+		dataplane.ClassRetry:     {dataplane.ErrStale, netns.ErrNotReady, unix.EINTR, unix.ENOBUFS, unix.ENETDOWN, unix.EBUSY, unix.ENOMEM, unix.EAGAIN, context.DeadlineExceeded, errors.New("unheard of"), fmt.Errorf("%w: %w", filter.ErrConflict, unix.ENOENT)},
 		dataplane.ClassPermanent: {dataplane.ErrInvalid, unix.EINVAL, netns.ErrName},
-		dataplane.ClassOperator:  {unix.EPERM, unix.EACCES, unix.EROFS, unix.EMFILE, unix.EOPNOTSUPP},
+		dataplane.ClassOperator:  {unix.EPERM, unix.EACCES, unix.EROFS, unix.EMFILE, unix.ENFILE, unix.EOPNOTSUPP},
 	} {
 		for _, err := range errs {
 			wrapped := err
