@@ -60,7 +60,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	// One that reads our log and ends must not end us: the write fails instead.
 	signal.Ignore(syscall.SIGPIPE)
 	// Before anything that may take its time: the default action of these signals
-// 	ends the program. One that comes before serve listens is kept, and they are
+	// ends the program. One that comes before serve listens is kept, and they are
 	// caught to the very end, so that none makes a failure of an orderly stop.
 	hangup, announce := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)

@@ -23,12 +23,16 @@ import (
 // raceExit is what a daemon ends with in which the race detector found one.
 const raceExit = 66
 
-// build makes the real program.
+// build makes the real program, with a clock that can be set.
 func build(dir string) (string, error) {
 	path := filepath.Join(dir, "neutron-ndp-proxy-agent")
+	clock, err := overlay(dir)
+	if err != nil {
+		return "", fmt.Errorf("a clock that can be set: %w", err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "build", fmt.Sprintf("-race=%v", *race), "-buildvcs=false", "-o", path,
+	cmd := exec.CommandContext(ctx, "go", "build", fmt.Sprintf("-race=%v", *race), "-buildvcs=false", "-overlay", clock, "-o", path,
 		"neutron-ndp-proxy-agent/cmd/neutron-ndp-proxy-agent")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -57,6 +61,9 @@ func launch(t testing.TB, ns *nettest.Namespace, dir, config string) *daemon {
 	if err := os.WriteFile(filepath.Join(dir, "agent.ini"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, clockFile), nativeInt64(0), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +76,7 @@ func launch(t testing.TB, ns *nettest.Namespace, dir, config string) *daemon {
 	}
 	d := &daemon{t: t, dir: dir, notify: notify, exited: make(chan struct{}), said: map[string]bool{}}
 	d.cmd = exec.Command(program, "--config-file", filepath.Join(dir, "agent.ini"))
-	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "NOTIFY_SOCKET=" + socket, "GOTRACEBACK=all",
+	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "NOTIFY_SOCKET=" + socket, "GOTRACEBACK=all", clockVariable + "=" + filepath.Join(dir, clockFile),
 		fmt.Sprintf("GORACE=halt_on_error=1 exitcode=%d log_path=%s", raceExit, filepath.Join(dir, "race"))}
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -66,6 +66,15 @@ func (h *Host) Rebuild() {
 	h.l3.sync()
 }
 
+// BuildHalf lets the L3 agent make the namespaces and devices that are missing, and
+// stops it before it has given them addresses and routes; Rebuild does the rest.
+func (h *Host) BuildHalf() {
+	h.w.t.Helper()
+	h.l3.halfway = true
+	h.l3.sync()
+	h.l3.halfway = false
+}
+
 // Refresh puts back addresses and routes that the kernel or a hand removed from
 // a device, as the L3 agent does when it works on the router.
 func (h *Host) Refresh(ns string) {

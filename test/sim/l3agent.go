@@ -14,6 +14,8 @@ import (
 type l3agent struct {
 	h    *Host
 	have map[string]*space
+	// halfway: it is stopped before it gives addresses and routes to what it makes.
+	halfway bool
 }
 
 // space is a namespace.
@@ -47,6 +49,9 @@ type identity struct {
 func (a *l3agent) sync() {
 	a.h.w.t.Helper()
 	want := a.want()
+	if a.halfway {
+		a.halve(want)
+	}
 	for _, name := range slices.Sorted(maps.Keys(a.have)) {
 		if want[name] == nil {
 			a.remove(name)
@@ -71,9 +76,27 @@ func (a *l3agent) sync() {
 	for _, name := range names {
 		a.devices(name, want[name])
 	}
+	if a.halfway {
+		return
+	}
 	want = a.want() // now that the pairs are there, with the routes through them
 	for _, name := range names {
 		a.routes(a.have[name], want[name])
+	}
+}
+
+// halve leaves of what is not there yet only the devices.
+func (a *l3agent) halve(want map[string]*space) {
+	for name, s := range want {
+		for dev, d := range s.devices {
+			if have := a.have[name]; have != nil {
+				if _, there := have.devices[dev]; there {
+					continue
+				}
+			}
+			d.addrs, d.forwarding = nil, ""
+			s.devices[dev] = d
+		}
 	}
 }
 
