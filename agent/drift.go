@@ -1,28 +1,70 @@
 package agent
 
 import (
+	"cmp"
 	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"neutron-ndp-proxy-agent/dataplane"
+)
+
+// So many lines tell of the drift of one namespace at once, and then one in that
+// time: a program that undoes what is written here may do so for days.
+const (
+	driftLines = 20
+	driftEvery = time.Minute
 )
 
 // drift sums up what somebody else had changed of what we wrote.
 type drift struct {
 	mu    sync.Mutex
 	total map[dataplane.Kind]int
+	told  map[string]*driftTold // by namespace
 }
 
-// repaired tells of it, and counts it.
-func (d *drift) repaired(log *zap.Logger, counts map[dataplane.Kind]int) {
+// driftTold is what was said of a namespace, and what was not.
+type driftTold struct {
+	limit  *rate.Limiter
+	unsaid map[dataplane.Kind]int
+}
+
+// repaired counts it, and tells of it with what could not be told before.
+func (d *drift) repaired(ns string, log *zap.Logger, counts map[dataplane.Kind]int) {
+	if len(counts) == 0 {
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	told := d.told[ns]
+	if told == nil {
+		told = &driftTold{limit: rate.NewLimiter(rate.Every(driftEvery), driftLines), unsaid: map[dataplane.Kind]int{}}
+		d.told[ns] = told
+	}
 	for kind, n := range counts {
 		d.total[kind] += n
-		log.Warn("drift repaired: somebody else, or the kernel, had changed what we wrote", zap.String("kind", string(kind)), zap.Int("count", n))
+		told.unsaid[kind] += n
 	}
+	most := func(a, b dataplane.Kind) int { return cmp.Or(told.unsaid[b]-told.unsaid[a], cmp.Compare(a, b)) }
+	for _, kind := range slices.SortedFunc(maps.Keys(told.unsaid), most) {
+		if !told.limit.Allow() {
+			break
+		}
+		log.Warn("drift repaired: somebody else, or the kernel, had changed what we wrote",
+			zap.String("kind", string(kind)), zap.Int("count", told.unsaid[kind]))
+		delete(told.unsaid, kind)
+	}
+}
+
+// forget ends the count of a namespace that is worked in no more.
+func (d *drift) forget(ns string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.told, ns)
 }
 
 // Drift returns what was found changed by others and repaired since the start, by
@@ -34,7 +76,7 @@ func (a *Agent) Drift() map[dataplane.Kind]int {
 }
 
 func newDrift() *drift {
-	d := &drift{total: map[dataplane.Kind]int{}}
+	d := &drift{total: map[dataplane.Kind]int{}, told: map[string]*driftTold{}}
 	for _, k := range dataplane.Kinds() {
 		d.total[k] = 0
 	}

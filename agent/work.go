@@ -176,6 +176,7 @@ func (a *Agent) unobserved(ctx context.Context, item reconcile.Item, st status, 
 func (a *Agent) release(ns string) {
 	a.following.end(ns)
 	a.damper.forget(ns)
+	a.drift.forget(ns)
 	a.forgetAll(ns)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -215,7 +216,7 @@ func (a *Agent) report(ns string, item reconcile.Item, st status, result datapla
 	if n := len(result.RemovedRoutes); n > 0 {
 		log.Info("removed the routes of somebody else to addresses that nobody publishes", zap.Stringers("routes", result.RemovedRoutes[:min(n, logged)]), zap.Int("count", n))
 	}
-	a.drift.repaired(log, result.Drift)
+	a.drift.repaired(ns, log, result.Drift)
 	if st.notice != "" && st.notice != before.notice {
 		log.Warn("found beside ours, and left alone", zap.String("what", st.notice))
 	}
