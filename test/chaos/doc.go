@@ -43,6 +43,12 @@
 //     only by ending the process (SIGQUIT), which the tests do at their end;
 //   - the process neither ended by itself nor met a data race.
 //
+// Faults of the kernel (kernel_*_test.go) hit the victim, and some the dvr part. A
+// fault that takes our filter away says so (opens): what it hits may be reached
+// until the filter is back, and not a moment longer. Where Neutron is still (still),
+// nothing but the kernel's events and audits can tell. The wall clock that the
+// daemon sees is set by a file ([setClock]): it is built with another time.Now.
+//
 // # Stage
 //
 // A [stage] is one host (dvr_snat) with three routers ([part]): legacy, dvr and

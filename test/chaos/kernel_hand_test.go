@@ -16,7 +16,7 @@ import (
 const (
 	// repaired bounds the repair of what somebody changed: an audit finds it,
 	// where no event of the kernel tells before.
-	repaired = audit + 3*time.Second
+	repaired = audit + 10*time.Second
 
 	saysFight = "again and again"
 )
@@ -102,7 +102,7 @@ func deleteRoute(s *stage, p *part) { s.ip(p, "route del", p.steady.Addr.String(
 func deleteRules(s *stage, p *part) { s.ip(p, "rule flush protocol 110") }
 
 const (
-	fightTime = 10 * time.Second
+	fightTime = 8 * time.Second
 	fightStep = 5 * time.Millisecond
 	// fightCPU is how much of a processor the daemon, with the race detector, may
 	// need in a fight.
@@ -115,7 +115,7 @@ func fight(name, hits string, undo func(s *stage)) fault {
 	var began time.Time
 	var before time.Duration
 	return fault{
-		name: name, hits: []string{hits}, shows: saysFight, hold: fightTime, within: repaired + 2*time.Second,
+		name: name, hits: []string{hits}, shows: saysFight, hold: fightTime, within: repaired,
 		do: func(s *stage, t *testing.T) {
 			stop = make(chan struct{})
 			began, before = time.Now(), s.cpu(t)

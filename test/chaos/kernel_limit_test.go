@@ -30,7 +30,7 @@ func limitFaults() []fault {
 				}
 				s.host.Namespace(s.victim.namespace).Batch(lines...)
 				switchOff(s, s.victim) // of which the event is lost
-				time.Sleep(3 * heartbeat)
+				time.Sleep(2 * heartbeat)
 				must(t, s.daemon.signal(syscall.SIGCONT))
 			}},
 		{name: "runtime_dir read-only", shows: "runtime directory can't be used.*read-only", hold: time.Second, within: repaired,
@@ -90,7 +90,7 @@ func clock(where string, by time.Duration) fault {
 	dates := []string{time.Now().Add(by).Format(time.DateOnly), time.Now().Add(by + day).Format(time.DateOnly)}
 	return fault{
 		name: "clock set " + where, shows: "^(" + strings.Join(dates, "|") + ")", never: saysLost + "|can't be made",
-		hold: 3 * heartbeat, within: repaired,
+		hold: 2 * heartbeat, within: repaired,
 		do: func(s *stage, t *testing.T) {
 			must(t, setClock(s.dir, by))
 			// What no event tells is found by an audit, so audits go on.
