@@ -153,7 +153,9 @@ func shutAfter(t *testing.T, w world, what string, from, to dataplane.State, gon
 		return slices.Contains(entries, fmt.Sprintf("%s %s %d", dev, a, ours))
 	}
 	led := func(a netip.Addr) bool {
-		return slices.ContainsFunc(routes, func(r string) bool { return strings.Contains(r, " "+a.String()+"/128 ") || strings.Contains(r, " "+a.String()+" ") })
+		return slices.ContainsFunc(routes, func(r string) bool {
+			return strings.Contains(r, " "+a.String()+"/128 ") || strings.Contains(r, " "+a.String()+" ")
+		})
 	}
 	for n := 1; n <= 6; n++ {
 		a := host(n)

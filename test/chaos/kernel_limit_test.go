@@ -24,7 +24,7 @@ func limitFaults() []fault {
 				must(t, s.daemon.signal(syscall.SIGSTOP))
 				var lines []string
 				for _, verb := range []string{"replace", "del"} {
-					for i := range 5000 {
+					for i := range 3000 {
 						lines = append(lines, fmt.Sprintf("addr %s 2001:db8:ffff::%x/128 dev lo", verb, i+1))
 					}
 				}
