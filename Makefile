@@ -84,7 +84,7 @@ demo: build ## The main job without a cloud, in three namespaces (root; 15 s)
 
 .PHONY: check
 check: need-go need-cc ## Quick lane: vet, unit and namespace tests with -race, no broker (root, gcc; 5 min, then 3 min)
-	$(if $(ROOT),@test/lab/install net shells,@echo 'check: not root, so the tests in namespaces will skip themselves')
+	$(if $(ROOT),@test/lab/install net shells unit,@echo 'check: not root, so the tests in namespaces will skip themselves')
 	$(call lane,vet,$(GO) vet -tags $(TAGS) ./...)
 	$(call lane,unit and namespace tests,CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 15m ./...)
 
