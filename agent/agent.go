@@ -14,6 +14,7 @@ import (
 	"neutron-ndp-proxy-agent/agent/debts"
 	"neutron-ndp-proxy-agent/agent/inventory"
 	"neutron-ndp-proxy-agent/agent/plan"
+	"neutron-ndp-proxy-agent/agent/pulse"
 	"neutron-ndp-proxy-agent/agent/reconcile"
 	"neutron-ndp-proxy-agent/dataplane"
 	"neutron-ndp-proxy-agent/ndsend/announcer"
@@ -82,6 +83,8 @@ type Options struct {
 	// Debts is the directory that remembers across restarts where announcements
 	// are owed; "": nothing does. See package debts.
 	Debts string
+	// Pulse, if not nil, is promised progress.
+	Pulse *pulse.Monitor
 	Log   *zap.Logger
 
 	Workers int
@@ -140,6 +143,12 @@ func New(o Options) *Agent {
 	for _, ns := range a.debts.Marked() {
 		a.retell[ns] = tellAll
 	}
+	o.Pulse.Check(func(limit time.Duration) string {
+		if stalled := a.queue.Stalled(); stalled > limit {
+			return fmt.Sprintf("the queue of namespaces, of which nobody took any for %v", stalled.Round(time.Millisecond))
+		}
+		return ""
+	})
 	a.damper = newDamper(o.Log, func(ns string) { a.queue.Add(ns, false) })
 	return a
 }
@@ -195,15 +204,21 @@ func (a *Agent) watch(ctx context.Context) error {
 			if !ok {
 				return errors.New("the watcher of the kernel's events ended")
 			}
-			concerned := a.concerned(e.Namespace)
-			if len(concerned) == 0 {
-				continue // somebody else's, or a leftover for the next sweep
-			}
-			a.o.Log.Debug("kernel event", zap.String("namespace", e.Namespace), zap.String("cause", e.Cause))
-			for _, ns := range concerned {
-				a.damper.event(ns, e.Cause)
-			}
+			kept := a.o.Pulse.Turn("kernel events", 0)
+			a.event(e)
+			kept()
 		}
+	}
+}
+
+func (a *Agent) event(e dataplane.Event) {
+	concerned := a.concerned(e.Namespace)
+	if len(concerned) == 0 {
+		return // somebody else's, or a leftover for the next sweep
+	}
+	a.o.Log.Debug("kernel event", zap.String("namespace", e.Namespace), zap.String("cause", e.Cause))
+	for _, ns := range concerned {
+		a.damper.event(ns, e.Cause)
 	}
 }
 
@@ -223,16 +238,23 @@ func (a *Agent) audit(ctx context.Context) error {
 	case <-a.synced:
 	}
 	a.placed(ctx)
+	kept := a.o.Pulse.Work("first look for leftovers")
 	a.firstSync(ctx)
+	kept()
 	for {
 		wait := time.Duration((0.75 + 0.2*a.o.Jitter()) * float64(a.o.Audit))
+		kept := a.o.Pulse.Turn("audit of the kernel", wait)
 		select {
 		case <-ctx.Done():
+			kept()
 			return nil
 		case <-time.After(wait):
 		}
 		a.LookAgain()
+		kept()
+		kept = a.o.Pulse.Work("look for leftovers")
 		a.sweep(ctx)
+		kept()
 	}
 }
 

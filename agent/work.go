@@ -22,7 +22,9 @@ func (a *Agent) work(ctx context.Context) error {
 		if !ok {
 			return nil
 		}
+		kept := a.o.Pulse.Work("look at " + item.Key)
 		end := a.look(ctx, item)
+		kept()
 		if ctx.Err() != nil {
 			return nil
 		}

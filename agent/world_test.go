@@ -20,6 +20,7 @@ import (
 	"neutron-ndp-proxy-agent/agent"
 	"neutron-ndp-proxy-agent/agent/inventory"
 	"neutron-ndp-proxy-agent/agent/plan"
+	"neutron-ndp-proxy-agent/agent/pulse"
 	"neutron-ndp-proxy-agent/dataplane"
 	"neutron-ndp-proxy-agent/ndsend/announcer"
 	"neutron-ndp-proxy-agent/test/nettest"
@@ -131,6 +132,7 @@ func (k *troubled) recover() { k.well.Store(true) }
 type doctored struct {
 	agent.Dataplane
 	identify func(ns string) (dataplane.ID, error)
+	observe  func()
 	apply    func(ctx context.Context, c dataplane.Changes) (dataplane.Result, error)
 }
 
@@ -139,6 +141,13 @@ func (k *doctored) Identify(ns string) (dataplane.ID, error) {
 		return k.identify(ns)
 	}
 	return k.Dataplane.Identify(ns)
+}
+
+func (k *doctored) Observe(ctx context.Context, ns string, depth dataplane.Depth) (dataplane.Observation, error) {
+	if k.observe != nil {
+		k.observe()
+	}
+	return k.Dataplane.Observe(ctx, ns, depth)
 }
 
 func (k *doctored) Apply(ctx context.Context, c dataplane.Changes) (dataplane.Result, error) {
@@ -175,6 +184,7 @@ type settings struct {
 	debts   string
 	// retry is the first back-off; 0: a short one.
 	retry time.Duration
+	pulse *pulse.Monitor
 }
 
 func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daemon {
@@ -210,7 +220,7 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 	}
 	d.Agent = agent.New(agent.Options{
 		Scope: s.scope, Dataplane: s.kernel, Announcer: announces, Log: log, Plan: s.plan, Carrier: s.carrier, CarrierWait: carrierWait,
-		Refresh: s.refresh, Debts: s.debts,
+		Refresh: s.refresh, Debts: s.debts, Pulse: s.pulse,
 		Watcher: kernel.NewWatcher(dataplane.WatchOptions{Rescan: 500 * time.Millisecond}),
 		Workers: 2, Audit: s.audit, RetryMin: s.retry, RetryMax: max(time.Second, s.retry),
 		Jitter: func() float64 { return 0.5 },

@@ -65,6 +65,7 @@ type Queue struct {
 	// don't run. A key may be in them in vain, when another look was enough.
 	urgent, audits []string
 	overtaken      int           // how many quick looks went before the first of the audits
+	moved          time.Time     // when work was last taken
 	wake           chan struct{} // closed and replaced whenever they grow
 	closed         bool
 }
@@ -140,7 +141,9 @@ func (q *Queue) Get(ctx context.Context) (item Item, ok bool) {
 			q.mu.Unlock()
 			return Item{}, false
 		}
-		item, ok = q.take()
+		if item, ok = q.take(); ok {
+			q.moved = time.Now()
+		}
 		wake := q.wake
 		q.mu.Unlock()
 		if ok {
@@ -257,18 +260,6 @@ func (q *Queue) Retry(item Item) time.Duration {
 	})
 	e.timer, e.retry = t, item
 	return wait
-}
-
-// Idle reports whether nothing waits or runs; retries to come do not count.
-func (q *Queue) Idle() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, e := range q.entries {
-		if e.quick || e.deep || e.running {
-			return false
-		}
-	}
-	return true
 }
 
 // Close ends all waits and forgets what was queued.

@@ -238,3 +238,40 @@ func TestCloseEndsWaits(t *testing.T) {
 		t.Fatal("an item that was added to a closed queue")
 	}
 }
+
+func TestStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := reconcile.NewQueue(reconcile.Backoff{Min: time.Second, Max: time.Second, Jitter: func() float64 { return 0 }})
+		defer q.Close()
+		want := func(want time.Duration, when string) {
+			t.Helper()
+			if got := q.Stalled(); got != want {
+				t.Errorf("%s: stalled for %v, want %v", when, got, want)
+			}
+		}
+		time.Sleep(time.Minute)
+		want(0, "nothing to do")
+		q.Add("a", false)
+		time.Sleep(time.Second)
+		q.Add("b", true)
+		time.Sleep(time.Second)
+		want(2*time.Second, "nobody takes any")
+		a, _ := q.Get(t.Context())
+		want(0, "one was taken")
+		time.Sleep(time.Second)
+		want(time.Second, "the other waits")
+		b, _ := q.Get(t.Context())
+		time.Sleep(time.Minute)
+		want(0, "both run")
+		q.Add("a", false)
+		time.Sleep(time.Minute)
+		want(0, "what runs is wanted again")
+		q.Done(a)
+		q.Retry(b)
+		if a, _ = q.Get(t.Context()); a.Key != "a" {
+			t.Fatalf("got %+v", a)
+		}
+		q.Done(a)
+		want(0, "a retry is to come")
+	})
+}

@@ -9,9 +9,12 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"runtime/debug"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"neutron-ndp-proxy-agent/agent/config"
 	"neutron-ndp-proxy-agent/cmd/internal/buildinfo"
@@ -22,9 +25,24 @@ const (
 	exitOK     = 0
 	exitFailed = 1 // something outside that a restart may mend, a log file that can't be opened or an L3 agent that does the same included
 	exitUsage  = 2 // the command line or the configuration: a restart does not help
+	// exitNoPermission is EX_NOPERM of sysexits.h, by which name systemd shows
+	// it: a capability is missing, or something can't be read or written.
+	exitNoPermission = 77
 )
 
+// stopLimit bounds the end after a signal, whatever hangs; TimeoutStopSec= in the
+// unit is longer.
+const stopLimit = 5 * time.Second
+
 func main() {
+	// A panic, or the watchdog's SIGABRT, ends with a signal and not with Go's exit
+	// code 2, which is ours for a configuration that a restart does not mend.
+	debug.SetTraceback("crash")
+	// The broker's password is in our memory: no core dump, and no look into it
+	// for others of the same user.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		fmt.Fprintf(os.Stderr, "neutron-ndp-proxy-agent: PR_SET_DUMPABLE: %v\n", err)
+	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -75,6 +93,14 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "neutron-ndp-proxy-agent: %v\n", err)
 		return exitUsage
 	}
+	around, err := look(cfg)
+	if err == nil {
+		err = around.refusal()
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "neutron-ndp-proxy-agent: %v\n", err)
+		return exitNoPermission
+	}
 	log, output, err := newLogger(cfg.Log, *debug, stderr)
 	if err != nil {
 		// At boot the log's disk may be mounted after our start.
@@ -91,12 +117,33 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	// default action is in force again.
 	context.AfterFunc(ctx, stop)
 	reread := func() { reread(args, cfg, log) }
-	if err := serve(ctx, cfg, log, requests{look: hangup, reopen: output.Reopen, reread: reread, announce: announce}); err != nil {
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serve(ctx, cfg, log, requests{look: hangup, reopen: output.Reopen, reread: reread, announce: announce})
+	}()
+	if err := await(ctx, ended); err != nil {
 		log.Error("stopped", zap.Error(err))
 		return exitFailed
 	}
 	log.Info("stopped; the dataplane stays as it is")
 	return exitOK
+}
+
+// await waits for the end, but not for ever once it was asked for. Whatever is
+// left then ends with the process; the kernel and the runtime directory are always
+// such that the next start can go on.
+func await(ctx context.Context, ended <-chan error) error {
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(stopLimit):
+		return fmt.Errorf("not everything ended within %v of the signal", stopLimit)
+	}
 }
 
 // reread tells what the next start would make of the configuration as it is

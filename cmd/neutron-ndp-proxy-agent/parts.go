@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -79,6 +80,20 @@ func clientConfig(cfg *config.Config, log *zap.Logger) rpc.Config {
 	}
 }
 
+// describeLink is what there is to say of the link to the broker, "" if messages
+// flow. No error: it may be long, and is in the log.
+func describeLink(s rpc.Status) string {
+	switch {
+	case !s.Connected:
+		return "not connected to a broker since " + s.Since.UTC().Format(time.RFC3339)
+	case s.Blocked != "":
+		return "the broker " + s.Endpoint + " blocks publishers"
+	case !s.Subscribed:
+		return "connected to " + s.Endpoint + ", not subscribed yet"
+	}
+	return ""
+}
+
 // newUplinks returns the watcher of the host's own devices.
 func newUplinks(cfg *config.Config, log *zap.Logger) (*uplink.Watcher, error) {
 	w, err := uplink.New(uplink.Options{Logger: log, Names: cfg.NDPProxy.Uplinks})
@@ -96,7 +111,7 @@ type advertiser interface {
 
 // newAnnouncer returns the engine, or with announce = false one that owes
 // nothing. settled hears of a namespace where nothing is owed any more on a device.
-func newAnnouncer(ctx context.Context, cfg *config.Config, kernel *dataplane.Dataplane, settled func(ns string), log *zap.Logger) advertiser {
+func newAnnouncer(ctx context.Context, cfg *config.Config, enter func(ns string, fn func() error) error, settled func(ns string), log *zap.Logger) advertiser {
 	if !cfg.NDPProxy.Announce {
 		return silent{}
 	}
@@ -106,7 +121,7 @@ func newAnnouncer(ctx context.Context, cfg *config.Config, kernel *dataplane.Dat
 	}
 	return announcer.New(ctx, announcer.Options{
 		Logger:   log,
-		Enter:    kernel.Enter,
+		Enter:    enter,
 		Gone:     func(err error) bool { return dataplane.Classify(err) == dataplane.ClassGone },
 		Router:   cfg.NDPProxy.AnnounceRouterFlag,
 		Count:    cfg.NDPProxy.AnnounceCount,

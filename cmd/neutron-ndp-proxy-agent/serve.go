@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"neutron-ndp-proxy-agent/agent"
 	"neutron-ndp-proxy-agent/agent/config"
 	"neutron-ndp-proxy-agent/agent/plan"
+	"neutron-ndp-proxy-agent/agent/pulse"
 	filesource "neutron-ndp-proxy-agent/agent/source/file"
 	neutronsource "neutron-ndp-proxy-agent/agent/source/neutron"
 	"neutron-ndp-proxy-agent/agent/statereport"
@@ -56,6 +56,8 @@ type requests struct {
 func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked requests) error {
 	log.Info("starting", zap.String("version", buildinfo.Get().String()), zap.String("host", cfg.Host),
 		zap.String("agent_mode", cfg.AgentMode), zap.String("source", cfg.NDPProxy.Source), zap.Strings("files", cfg.Files))
+	limit, watched := watchdog(log)
+	monitor := pulse.New(limit)
 	kernel := dataplane.New(dataplane.Options{
 		Logger:   log,
 		NetnsDir: cfg.NDPProxy.NetnsDir,
@@ -65,7 +67,11 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 	var loop *agent.Agent
 	// The announcer ends by Close, after the loop. What is owed then is for the
 	// next run, which finds it in the runtime directory.
-	sender := newAnnouncer(ctx, cfg, kernel, func(ns string) { loop.Settled(ns) }, log)
+	enter := func(ns string, fn func() error) error {
+		defer monitor.Work("announce in " + ns)()
+		return kernel.Enter(ns, fn)
+	}
+	sender := newAnnouncer(ctx, cfg, enter, func(ns string) { loop.Settled(ns) }, log)
 	defer sender.Close()
 
 	uplinks, err := newUplinks(cfg, log)
@@ -83,7 +89,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 	loop = agent.New(agent.Options{
 		Scope:     scope,
 		Dataplane: kernel,
-		Watcher:   kernel.NewWatcher(dataplane.WatchOptions{}),
+		Watcher:   kernel.NewWatcher(dataplane.WatchOptions{Turn: monitor.Turn}),
 		Announcer: sender,
 		Carrier:   uplinks.Carrier(),
 		// The one that hears of the other first resigns at the next
@@ -91,6 +97,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 		CarrierWait: cfg.VRRPAdvertInterval + time.Second,
 		Refresh:     refresh,
 		Debts:       remember,
+		Pulse:       monitor,
 		Log:         log,
 		Workers:     cfg.NDPProxy.Workers,
 		Plan:        plan.Options{ProxyDelay: cfg.NDPProxy.ProxyDelay, Exclusive: cfg.NDPProxy.RemoveForeign, Most: cfg.NDPProxy.MaxAddresses},
@@ -104,7 +111,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 	if cfg.NDPProxy.Source == config.SourceNeutron {
 		feed = newNeutronFeed
 	}
-	f, err := feed(cfg, loop, log)
+	f, err := feed(cfg, loop, monitor, log)
 	if err != nil {
 		return err
 	}
@@ -117,7 +124,11 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 		g.Go(func() error { return uplinks.Run(ctx) })
 	}
 	g.Go(func() error { return loop.Run(ctx, f.source) })
-	g.Go(func() error { return tellSystemd(ctx, loop, log) })
+	systemd := &herald{
+		log: log, loop: loop, pulse: monitor, link: f.link, limit: limit, watchdog: watched,
+		notify: func(state string) (bool, error) { return daemon.SdNotify(false, state) },
+	}
+	g.Go(func() error { return systemd.run(ctx) })
 	g.Go(func() error {
 		announceAll := loop.AnnounceAll
 		if !cfg.NDPProxy.Announce {
@@ -136,19 +147,22 @@ type feed struct {
 	source agent.Source
 	beside []func(ctx context.Context) error
 	resync func() // asks the source for everything again
+	// link is what there is to say of the link to the server, "" if it stands.
+	link func() string
 }
 
-func newFileFeed(cfg *config.Config, loop *agent.Agent, log *zap.Logger) (feed, error) {
+func newFileFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, log *zap.Logger) (feed, error) {
 	return feed{
 		source: filesource.New(filesource.Options{
 			Path: cfg.NDPProxy.SourceFile, Inventory: loop.Inventory(), Log: log,
-			Rescan: fileRescan, Settle: fileSettle,
+			Rescan: fileRescan, Settle: fileSettle, Pulse: monitor,
 		}),
 		resync: func() {}, // the file is read whenever it changes
+		link:   func() string { return "" },
 	}, nil
 }
 
-func newNeutronFeed(cfg *config.Config, loop *agent.Agent, log *zap.Logger) (feed, error) {
+func newNeutronFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, log *zap.Logger) (feed, error) {
 	var wantPort func(id string) bool // nil: ports are nobody's business
 	if neutronsource.WantsPorts(cfg.AgentMode) {
 		wantPort = loop.Inventory().WantsPort
@@ -158,13 +172,13 @@ func newNeutronFeed(cfg *config.Config, loop *agent.Agent, log *zap.Logger) (fee
 		return feed{}, err
 	}
 	source := neutronsource.New(neutronsource.Options{
-		Server: client, Inventory: loop.Inventory(), Log: log,
+		Server: client, Inventory: loop.Inventory(), Pulse: monitor, Log: log,
 		Host: cfg.Host, Mode: cfg.AgentMode,
 		Audit: cfg.NDPProxy.AuditInterval, AuditRouters: cfg.NDPProxy.SyncChunkSize,
 		FullSync: cfg.NDPProxy.FullSyncInterval,
 		RetryMin: serverMin, RetryMax: longestRetry(cfg.NDPProxy.AuditInterval), Jitter: rand.Float64,
 	})
-	f := feed{source: source, beside: []func(context.Context) error{client.Run}, resync: source.Resync}
+	f := feed{source: source, beside: []func(context.Context) error{client.Run}, resync: source.Resync, link: func() string { return describeLink(client.Status()) }}
 	if cfg.ReportInterval > 0 { // 0: never, as with Neutron's agents
 		f.beside = append(f.beside, statereport.New(statereport.Options{
 			Server: client, Interval: cfg.ReportInterval, Timeout: min(cfg.RPCResponseTimeout, cfg.ReportInterval),
@@ -172,31 +186,6 @@ func newNeutronFeed(cfg *config.Config, loop *agent.Agent, log *zap.Logger) (fee
 		}).Run)
 	}
 	return f, nil
-}
-
-// tellSystemd says READY when the first full sync is applied (sd_notify(3)).
-// Without systemd it says nothing.
-func tellSystemd(ctx context.Context, loop *agent.Agent, log *zap.Logger) error {
-	start := time.Now()
-	notify := func(state string) {
-		if _, err := daemon.SdNotify(false, state); err != nil {
-			log.Warn("sd_notify", zap.String("state", state), zap.Error(err))
-		}
-	}
-	notify("STATUS=waiting for the first full sync")
-	select {
-	case <-ctx.Done():
-		notify(daemon.SdNotifyStopping)
-		return nil
-	case <-loop.Ready():
-	}
-	t := loop.Totals()
-	log.Info("ready", zap.Int("routers", t.Routers), zap.Int("proxies", t.Proxies), zap.Int("pending", t.Pending),
-		zap.Int("failed", t.Failed), zap.Int("elsewhere", t.Elsewhere), zap.Duration("after", time.Since(start)))
-	notify(fmt.Sprintf("%s\nSTATUS=in sync: %d routers, %d proxies", daemon.SdNotifyReady, t.Routers, t.Proxies))
-	<-ctx.Done()
-	notify(daemon.SdNotifyStopping)
-	return nil
 }
 
 // obey does what the operator asks for by signals.

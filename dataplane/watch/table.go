@@ -19,6 +19,7 @@ type tableOptions struct {
 	identify func(ns string) (netns.ID, error)
 	list     func() ([]string, error)
 	rescan   time.Duration
+	turn     func(what string, wait time.Duration) (back func())
 }
 
 // table knows the names that exist and the subscriptions that stand. Only run
@@ -48,6 +49,9 @@ type follower struct {
 }
 
 func newTable(o tableOptions) *table {
+	if o.turn == nil {
+		o.turn = func(string, time.Duration) func() { return func() {} }
+	}
 	return &table{tableOptions: o, wake: make(chan struct{}, 1), followed: map[string]*follower{}}
 }
 
@@ -90,6 +94,8 @@ func (t *table) run(ctx context.Context) error {
 	defer t.stop()
 	retry := firstRetry
 	for {
+		// The scan needs the lock that the readers of events take, too.
+		back := t.turn("scan of the namespaces", t.rescan)
 		pause := t.rescan
 		if t.scan() {
 			retry = firstRetry
@@ -104,6 +110,7 @@ func (t *table) run(ctx context.Context) error {
 		case <-t.wake:
 		}
 		timer.Stop()
+		back()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -53,6 +53,9 @@ type Options struct {
 	// Protocol of the routes and rules that are ours: an event follows when one
 	// is deleted, or another takes a route's place. 0: no one's.
 	Protocol uint8
+	// Turn, if not nil, is told that a loop will be back when it has waited that
+	// long and gone round once, and then that it is.
+	Turn func(what string, wait time.Duration) (back func())
 }
 
 // Watcher watches. Make it with [New], then [Watcher.Run] it; Follow and
@@ -74,7 +77,7 @@ func New(o Options) *Watcher {
 		w.log = zap.NewNop()
 	}
 	w.table = newTable(tableOptions{
-		log: w.log, mark: w.pending.mark, rescan: o.Rescan,
+		log: w.log, mark: w.pending.mark, rescan: o.Rescan, turn: o.Turn,
 		open:     func(ns string) (source, netns.ID, error) { return open(o.NetnsDir, ns, o.ReceiveBuffer, o.Protocol) },
 		identify: func(ns string) (netns.ID, error) { return netns.Identify(o.NetnsDir, ns) },
 		list:     func() ([]string, error) { return netns.List(o.NetnsDir) },

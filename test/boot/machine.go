@@ -123,6 +123,7 @@ func (m *Machine) Try(args ...string) (string, error) {
 func (m *Machine) Command(ctx context.Context, args ...string) *exec.Cmd {
 	enter := []string{"-t", strconv.Itoa(m.pid), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--"}
 	cmd := exec.CommandContext(ctx, "nsenter", slices.Concat(enter, args)...)
+	cmd.WaitDelay = time.Second // nsenter forks, and what it runs holds the pipe
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/root"}
 	return cmd
 }

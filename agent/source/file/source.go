@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"neutron-ndp-proxy-agent/agent/inventory"
+	"neutron-ndp-proxy-agent/agent/pulse"
 )
 
 // Options of a Source.
@@ -20,6 +21,8 @@ type Options struct {
 	Path      string
 	Inventory *inventory.Inventory
 	Log       *zap.Logger
+	// Pulse, if not nil, is promised progress.
+	Pulse *pulse.Monitor
 	// Rescan is how often the file is read although nothing said that it
 	// changed: inotify is a hint (network file systems, a replaced directory).
 	Rescan time.Duration
@@ -56,6 +59,8 @@ func (s *Source) Run(ctx context.Context) error {
 	if err := watch.Add(filepath.Dir(s.o.Path)); err != nil {
 		return fmt.Errorf("watch the directory of %s: %w", s.o.Path, err)
 	}
+	kept := s.o.Pulse.Turn("source file", 0)
+	defer func() { kept() }()
 	if err := s.read(); err != nil {
 		return err
 	}
@@ -64,6 +69,8 @@ func (s *Source) Run(ctx context.Context) error {
 	settle := time.NewTimer(0)
 	defer settle.Stop()
 	for {
+		kept()
+		kept = s.o.Pulse.Turn("source file", s.o.Rescan)
 		select {
 		case <-ctx.Done():
 			return nil

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"neutron-ndp-proxy-agent/agent/inventory"
+	"neutron-ndp-proxy-agent/agent/pulse"
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
 
@@ -29,6 +30,8 @@ type Options struct {
 	Server    Server
 	Inventory *inventory.Inventory
 	Log       *zap.Logger
+	// Pulse, if not nil, is promised progress. Waiting for the server is none of it.
+	Pulse *pulse.Monitor
 	// Host and Mode are those of [Host]. Unless [WantsPorts] of the mode, the
 	// server is asked for no port, no agent and no exchange of ports.
 	Host, Mode string
@@ -123,7 +126,9 @@ func (s *Source) listen(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
+			kept := s.o.Pulse.Turn("messages of neutron-server", 0)
 			s.event(e)
+			kept()
 		}
 	}
 }
@@ -181,8 +186,10 @@ func (s *Source) tick(ctx context.Context) error {
 	lastFull := time.Now()
 	for {
 		wait := time.Duration((0.75 + 0.15*s.o.Jitter()) * float64(s.o.Audit))
+		kept := s.o.Pulse.Turn("audit of the server", wait)
 		select {
 		case <-ctx.Done():
+			kept()
 			return nil
 		case <-time.After(wait):
 		}
@@ -192,5 +199,6 @@ func (s *Source) tick(ctx context.Context) error {
 			lastFull = time.Now()
 		}
 		s.routersLane.add(w)
+		kept()
 	}
 }

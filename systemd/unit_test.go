@@ -1,0 +1,164 @@
+package systemd_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// The order counts: each part goes on where the one before stopped.
+func TestUnit(t *testing.T) {
+	t.Parallel()
+	m := machine(t)
+	if out := m.Run("systemd-analyze", "verify", unit); out != "" {
+		t.Errorf("systemd-analyze verify: %s", out)
+	}
+
+	// /run/netns is no mount point when the service starts, and the namespaces
+	// come later.
+	if out, err := m.Try("mountpoint", "/run/netns"); err == nil {
+		t.Fatalf("/run/netns is a mount point already: %s", out)
+	}
+	m.Run("systemctl", "start", unit)
+	m.Shell(network)
+	heard := make(chan string, 1)
+	go func() {
+		out, _ := m.Try("timeout", "10", "ip", "netns", "exec", "upstream", "tcpdump", "-lnc1", "-i", "eth0", "icmp6 and ip6[40] == 136 and ip6 dst ff02::1")
+		heard <- out
+	}()
+	m.Await(10*time.Second, "the instance answers", func() bool { return answered(m) })
+	if out := m.Run("ip", "-n", "router", "-6", "neigh", "show", "proxy", "proto", "110"); !strings.HasPrefix(out, address+" dev qg-1") {
+		t.Errorf("proxy neighbours: %q", out)
+	}
+	if out := m.Run("ip", "netns", "exec", "router", "nft", "list", "table", "ip6", "neutron_ndp_proxy"); !strings.Contains(out, address) {
+		t.Errorf("table: %s", out)
+	}
+	if out := m.Run("ip", "netns", "exec", "router", "sysctl", "-n", "net.ipv6.conf.qg-1.proxy_ndp"); out != "1" {
+		t.Errorf("proxy_ndp is %s", out)
+	}
+	if out := <-heard; !strings.Contains(out, "neighbor advertisement") || !strings.Contains(out, address) {
+		t.Errorf("announced: %s", out)
+	}
+
+	// Who it is, whoever's the directory was.
+	if got := m.Shell("stat -c %U:%G:%a /proc/$(systemctl show -P MainPID " + unit + ")/cmdline " + runtime + " " + runtime + "/owed"); !strings.Contains(got, "neutron-ndp-proxy:neutron:750\nneutron-ndp-proxy:neutron:750") {
+		t.Errorf("runtime directory: %s", got)
+	}
+	uid := m.Run("id", "-u", "neutron-ndp-proxy")
+	for field, want := range map[string]string{
+		"Uid":        strings.Join([]string{uid, uid, uid, uid}, "\t"),
+		"CapEff":     "0000000000203000", // SYS_ADMIN, NET_RAW, NET_ADMIN
+		"CapPrm":     "0000000000203000",
+		"CapBnd":     "0000000000203000",
+		"NoNewPrivs": "1",
+		"Seccomp":    "2",
+	} {
+		if got := status(m, field); got != want {
+			t.Errorf("%s is %q, want %q", field, got, want)
+		}
+	}
+	// Its memory and environment are nobody's, not even another process's of the same user.
+	for _, user := range []string{"neutron", "neutron-ndp-proxy"} {
+		out, err := m.Try("bash", "-c", "exec setpriv --reuid "+user+" --regid neutron --clear-groups cat /proc/$(systemctl show -P MainPID "+unit+")/environ")
+		if err == nil || !strings.Contains(out, "Permission denied") {
+			t.Errorf("%s reads its environment: %v %s", user, err, out)
+		}
+	}
+
+	// A namespace that goes, goes for the service too, or it would live on.
+	m.Run("ip", "netns", "add", "passing")
+	there := "grep -c /run/netns/passing /proc/$(systemctl show -P MainPID " + unit + ")/mountinfo || true"
+	if got := m.Shell(there); got == "0" {
+		t.Error("a namespace that was made later is not there in the service")
+	}
+	m.Run("ip", "netns", "delete", "passing")
+	if got := m.Shell(there); got != "0" {
+		t.Errorf("a namespace that was deleted is still mounted in the service (%s)", got)
+	}
+
+	// Killed, restarted and stopped: no packet is lost, what is owed is kept.
+	lost := make(chan string, 1)
+	go func() {
+		out, _ := m.Try("ip", "netns", "exec", "upstream", "ping", "-6", "-nq", "-i", "0.02", "-w", "8", address)
+		lost <- out
+	}()
+	m.Shell("touch " + runtime + "/owed/mark")
+	m.Run("systemctl", "kill", "-s", "KILL", unit)
+	m.Await(10*time.Second, "it is started again", func() bool {
+		return m.Property(unit, "NRestarts") == "1" && m.Property(unit, "ActiveState") == "active"
+	})
+	m.Run("systemctl", "restart", unit)
+	m.Run("systemctl", "reload", unit)
+	m.Await(5*time.Second, "the reload is heard", func() bool { return strings.Contains(m.Journal(), "SIGHUP: looking") })
+	start := time.Now()
+	m.Run("systemctl", "stop", unit)
+	if took := time.Since(start); took > 5*time.Second || m.Property(unit, "Result") != "success" {
+		t.Errorf("the stop took %v: %s", took, m.Property(unit, "Result"))
+	}
+	if out := <-lost; !strings.Contains(out, " 0% packet loss") {
+		t.Errorf("packets were lost: %s", out)
+	}
+	if out, err := m.Try("ls", runtime); err != nil {
+		t.Errorf("the runtime directory went with the service: %s", out)
+	}
+	m.Run("systemctl", "start", unit)
+
+	// It does not get rights back that it lacks, and says so once.
+	for what, c := range map[string]struct{ drop, want string }{
+		"a capability":   {"CapabilityBoundingSet=\nCapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW\nAmbientCapabilities=\nAmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW\n", "CAP_SYS_ADMIN is missing"},
+		"/proc/sys":      {"ProtectKernelTunables=yes\n", "ProtectKernelTunables"},
+		"the namespaces": {"InaccessiblePaths=/run/netns\n", "netns_dir"},
+	} {
+		dropIn(t, m, fromFile+c.drop)
+		if out, err := m.Try("systemctl", "restart", unit); err == nil {
+			t.Errorf("started without %s: %s", what, out)
+		}
+		if got := m.Property(unit, "ExecMainStatus") + " " + m.Property(unit, "ActiveState"); got != "77 failed" {
+			t.Errorf("without %s: %s", what, got)
+		}
+		if !strings.Contains(m.Journal(), c.want) {
+			t.Errorf("without %s the journal lacks %q:\n%s", what, c.want, m.Journal())
+		}
+	}
+
+	// What hangs is started again; what goes on is not, for many times the limit.
+	dropIn(t, m, fromFile+"WatchdogSec=1s\n")
+	m.Run("systemctl", "start", unit)
+	time.Sleep(3 * time.Second)
+	if got := m.Property(unit, "NRestarts"); got != "0" {
+		t.Errorf("the watchdog bit %s times without need\n%s", got, m.Journal())
+	}
+	m.Run("systemctl", "kill", "-s", "STOP", unit)
+	m.Await(15*time.Second, "the watchdog bites", func() bool {
+		return m.Property(unit, "NRestarts") == "1" && m.Property(unit, "ActiveState") == "active"
+	})
+	m.Run("systemctl", "stop", unit)
+}
+
+// With Neutron's own files: the password is readable, the log goes where the others'
+// go, and waiting for a broker is said.
+func TestUnitWithNeutron(t *testing.T) {
+	t.Parallel()
+	m := machine(t)
+	dropIn(t, m, "")
+	put(t, m.Root()+"/etc/neutron/ndp_proxy_agent.ini", "")
+	m.Run("systemctl", "start", "--no-block", unit)
+	m.Await(15*time.Second, "it waits for a broker", func() bool {
+		return strings.Contains(m.Property(unit, "StatusText"), "not connected to a broker")
+	})
+	const log = "/var/log/neutron/neutron-ndp-proxy-agent.log"
+	m.Run("mv", log, log+".1")
+	m.Run("systemctl", "kill", "-s", "HUP", unit) // a reload would wait for the start
+	m.Await(5*time.Second, "a new log file", func() bool {
+		out, err := m.Try("stat", "-c", "%U:%G:%a", log)
+		return err == nil && out == "neutron-ndp-proxy:neutron:640"
+	})
+	m.Await(5*time.Second, "the broker is named", func() bool {
+		out, _ := m.Try("cat", log+".1")
+		return strings.Contains(out, "127.0.0.1:1") && strings.HasPrefix(out, "old")
+	})
+	if out := m.Shell("cat " + log + "*; journalctl; systemctl show " + unit); strings.Contains(out, "topsecret") {
+		t.Errorf("the password is shown:\n%s", out)
+	}
+	m.Run("systemctl", "stop", unit)
+}
