@@ -149,6 +149,7 @@ func TestStopIsBounded(t *testing.T) {
 					said, _ := d.hear(t, 50*time.Millisecond)
 					return slices.Contains(said, "STOPPING=1")
 				})
+				time.Sleep(300 * time.Millisecond) // the default action is put back beside that
 			}
 			err := d.end(t, syscall.SIGTERM)
 			took := time.Since(start)
