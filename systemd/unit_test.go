@@ -41,8 +41,8 @@ func TestUnit(t *testing.T) {
 	}
 
 	// Who it is, whoever's the directory was.
-	if got := m.Shell("stat -c %U:%G:%a /proc/$(systemctl show -P MainPID " + unit + ")/cmdline " + runtime + " " + runtime + "/owed"); !strings.Contains(got, "neutron-ndp-proxy:neutron:750\nneutron-ndp-proxy:neutron:750") {
-		t.Errorf("runtime directory: %s", got)
+	if got := m.Shell("stat -c %U:%G:%a /proc/$(systemctl show -P MainPID " + unit + ")/cmdline " + runtime + " " + runtime + "/owed"); got != "root:root:444\nneutron-ndp-proxy:neutron:750\nneutron-ndp-proxy:neutron:750" {
+		t.Errorf("its /proc (root: no core dump, no look inside), runtime directory: %s", got)
 	}
 	uid := m.Run("id", "-u", "neutron-ndp-proxy")
 	for field, want := range map[string]string{

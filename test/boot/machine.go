@@ -70,7 +70,7 @@ func Start(t testing.TB, prepare func(root string)) *Machine {
 	t.Cleanup(func() {
 		_ = in.Close()
 		_ = cmd.Process.Kill() // and the machine with it: --kill-child
-		<-ended
+		_ = <-ended            // killed on purpose
 		removeGroup(t, group)
 	})
 	if err != nil {
