@@ -65,16 +65,19 @@ func Start(t testing.TB, prepare func(root string)) *Machine {
 		t.Fatalf("unshare: %v", err)
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // killed on purpose, or it says why on standard error
+	}()
 	t.Cleanup(func() {
 		_ = in.Close()
 		_ = cmd.Process.Kill() // and the machine with it: --kill-child
-		_ = <-ended            // killed on purpose
+		<-ended
 		removeGroup(t, group)
 	})
 	if err != nil {
-		ended <- <-ended
+		<-ended
 		t.Fatalf("no machine can be made here: %v\n%s", err, complaints.String())
 	}
 	m := &Machine{t: t}
@@ -95,9 +98,8 @@ func Start(t testing.TB, prepare func(root string)) *Machine {
 			return m
 		}
 		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("no machine can be booted here: %v\n%s", err, complaints.String())
+		case <-ended:
+			t.Fatalf("no machine can be booted here:\n%s", complaints.String())
 		default:
 		}
 		if time.Since(start) > bootLimit {
