@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,7 +51,7 @@ func Start(t testing.TB, prepare func(root string)) *Machine {
 	group := newGroup(t)
 	cmd := exec.Command("unshare", "--pid", "--fork", "--kill-child", "--mount", "--net", "--uts", "--ipc", "--cgroup",
 		"bash", "-c", script, "machine.sh", dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd()), Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd()), Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
 	in, err := cmd.StdinPipe()
@@ -61,15 +62,22 @@ func Start(t testing.TB, prepare func(root string)) *Machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	// The parent-death signal comes when the thread that forked ends, so it has to stay.
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(ended)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // killed on purpose, or it says why on standard error
+		}
+	}()
+	if err := <-started; err != nil {
 		t.Fatalf("unshare: %v", err)
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = cmd.Wait() // killed on purpose, or it says why on standard error
-	}()
 	t.Cleanup(func() {
 		_ = in.Close()
 		_ = cmd.Process.Kill() // and the machine with it: --kill-child
@@ -180,6 +188,7 @@ func newGroup(t testing.TB) *os.File {
 		if len(f) < 3 || f[2] != "cgroup2" {
 			continue
 		}
+		sweep(f[1])
 		dir, err := os.MkdirTemp(f[1], fmt.Sprintf("ndp-boot-%d-", os.Getpid()))
 		if err != nil {
 			t.Fatalf("a cgroup for the machine: %v", err)
@@ -194,22 +203,38 @@ func newGroup(t testing.TB) *os.File {
 	return nil
 }
 
+// sweep removes what tests left that were killed.
+func sweep(root string) {
+	left, _ := filepath.Glob(filepath.Join(root, "ndp-boot-*")) // the pattern is good
+	for _, dir := range left {
+		var pid, n int
+		if _, err := fmt.Sscanf(filepath.Base(dir), "ndp-boot-%d-%d", &pid, &n); err == nil && syscall.Kill(pid, 0) != nil {
+			_ = removeTree(dir) // or the next one does
+		}
+	}
+}
+
+// removeTree removes cgroups, the inner ones first.
+func removeTree(root string) error {
+	var dirs []string
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			dirs = append(dirs, path)
+		}
+		return nil
+	})
+	for _, d := range slices.Backward(dirs) {
+		err = errors.Join(err, os.Remove(d))
+	}
+	return err
+}
+
 // removeGroup removes the machine's cgroups, which are empty now or very soon.
 func removeGroup(t testing.TB, group *os.File) {
 	_ = group.Close()
 	var err error
 	for range 100 {
-		var dirs []string
-		err = filepath.WalkDir(group.Name(), func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
-				dirs = append(dirs, path)
-			}
-			return nil
-		})
-		for _, d := range slices.Backward(dirs) {
-			err = errors.Join(err, os.Remove(d))
-		}
-		if err == nil {
+		if err = removeTree(group.Name()); err == nil {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
