@@ -39,6 +39,14 @@ func TestDrift(t *testing.T) {
 		if res := converge(t, on(w.kernel(), t), want); !cmp.Equal(res.Drift, map[dataplane.Kind]int{dataplane.KindFilter: 1}) {
 			t.Errorf("new process: drift %v", res.Drift)
 		}
+		// One whose first look was a quick one knows the table from the next deep one.
+		fresh := on(w.kernel(), t)
+		apply(t, fresh, want, dataplane.Quick)
+		converge(t, fresh, want)
+		w.dropTable()
+		if res := converge(t, fresh, want); !cmp.Equal(res.Drift, map[dataplane.Kind]int{dataplane.KindFilter: 1}) {
+			t.Errorf("new process after a quick look: drift %v", res.Drift)
+		}
 		// What is wanted differently is no drift.
 		if res := converge(t, d, state(host(2))); len(res.Drift) != 0 {
 			t.Errorf("drift %v", res.Drift)

@@ -32,6 +32,9 @@ func (m *memory) baseline(o Observation) Baseline {
 	defer m.mu.Unlock()
 	if r, ok := m.set[o.Namespace]; ok && r.id == o.ID {
 		r.baseline = r.baseline.remember(o).interrupted(o)
+		if r.baseline.Filter == nil { // no deep look so far
+			r.baseline.Filter = wholeFilter(o)
+		}
 		m.put(o.Namespace, r)
 		return r.baseline
 	}
@@ -49,12 +52,19 @@ func (m *memory) baseline(o Observation) Baseline {
 	for _, i := range o.Interfaces {
 		b.Devices[i.Name] = baselineDevice(o, i)
 	}
-	if c, known := o.Filter.Content(); known && o.Filter.Present && o.Filter.Holds(c) {
-		b.Filter = &c
-	}
+	b.Filter = wholeFilter(o)
 	b = b.remember(o)
 	m.put(o.Namespace, remembered{o.ID, b})
 	return b
+}
+
+// wholeFilter is the table's content, if it was read to the last element and is
+// as it was written.
+func wholeFilter(o Observation) *filter.Content {
+	if c, known := o.Filter.Content(); known && o.Filter.Present && o.Filter.Holds(c) {
+		return &c
+	}
+	return nil
 }
 
 func baselineDevice(o Observation, i Interface) BaselineDevice {
