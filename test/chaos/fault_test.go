@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,9 @@ type fault struct {
 	// fault is over: what an operator sees, and the proof that the fault took
 	// effect. "": nothing is said.
 	shows string
+	// drift is how much of a kind its log must say to be repaired, in however many
+	// lines: what goes in several steps may be found in as many looks.
+	drift map[string]int
 	// never is a pattern of lines that its log must not have.
 	never string
 	// hold is how long it lasts at least. Neutron goes on meanwhile: see
@@ -129,6 +133,10 @@ func (s *stage) survive(t *testing.T, f fault) (o outcome) {
 		s.await(t, offset, f.shows, showsWithin)
 		o.seen = time.Since(broken)
 	}
+	for kind, n := range f.drift {
+		s.awaitDrift(t, offset, kind, n, showsWithin)
+		o.seen = time.Since(broken)
+	}
 	time.Sleep(f.hold - time.Since(broken))
 	if f.undo != nil {
 		f.undo(s, t)
@@ -162,6 +170,29 @@ func (s *stage) await(t *testing.T, offset int, pattern string, within time.Dura
 	for end := time.Now().Add(within); len(s.daemon.since(offset, line)) == 0; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Errorf("within %v the log has no line that matches %q:\n%s", within, pattern, s.daemon.tail(20))
+			return
+		}
+	}
+}
+
+// awaitDrift waits until the log has said that so much of a kind was repaired.
+func (s *stage) awaitDrift(t *testing.T, offset int, kind string, want int, within time.Duration) {
+	t.Helper()
+	line := regexp.MustCompile(saysDrift(kind))
+	for end := time.Now().Add(within); ; time.Sleep(20 * time.Millisecond) {
+		sum := 0
+		for _, l := range s.daemon.since(offset, line) {
+			n, err := strconv.Atoi(line.FindStringSubmatch(l)[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += n
+		}
+		if sum == want {
+			return
+		}
+		if sum > want || time.Now().After(end) {
+			t.Errorf("within %v %d of kind %s repaired, want %d:\n%s", within, sum, kind, want, s.daemon.tail(20))
 			return
 		}
 	}
