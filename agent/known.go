@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"slices"
 
 	"neutron-ndp-proxy-agent/agent/plan"
@@ -25,4 +26,11 @@ func (a *Agent) know(ns string, claims []plan.Claim) {
 	} else {
 		a.known[ns] = claims
 	}
+}
+
+// Stands reports whether an earlier run left something in a namespace that nobody
+// names so far, or may have, since not all could be looked at.
+func (a *Agent) Stands(ctx context.Context) bool {
+	left, err := a.leftovers(ctx)
+	return len(left) > 0 || err != nil
 }

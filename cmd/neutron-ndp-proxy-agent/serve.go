@@ -173,7 +173,7 @@ func newNeutronFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monito
 	}
 	source := neutronsource.New(neutronsource.Options{
 		Server: client, Inventory: loop.Inventory(), Pulse: monitor, Log: log,
-		Host: cfg.Host, Mode: cfg.AgentMode,
+		Stands: loop.Stands, Host: cfg.Host, Mode: cfg.AgentMode,
 		Audit: cfg.NDPProxy.AuditInterval, AuditRouters: cfg.NDPProxy.SyncChunkSize,
 		FullSync: cfg.NDPProxy.FullSyncInterval,
 		RetryMin: serverMin, RetryMax: longestRetry(cfg.NDPProxy.AuditInterval), Jitter: rand.Float64,

@@ -87,8 +87,15 @@ func serverFaults() []fault {
 				}
 			}),
 			undo: straight},
-		{name: "no ids of routers for this host", hold: audit * 3 / 2, within: audit + reconnected,
-			do: full(distort("get_router_ids", nothing)), undo: straight},
+		{name: "no L3 agent of this host", shows: saysServer, hold: audit * 3 / 2, within: 2*audit + reconnected,
+			do: full(func(s *stage, t *testing.T) {
+				s.neutron.now().Fail("sync_routers", "AgentNotFoundByTypeHost", "Agent with agent_type=L3 agent and host=chaos-host1 could not be found", -1)
+				distort("get_router_ids", nothing)(s, t)
+			}),
+			undo: func(s *stage, t *testing.T) {
+				s.neutron.now().Fail("sync_routers", "", "", 0)
+				straight(s, t)
+			}},
 		{name: "no routers for this host", shows: "does not list these routers for this host any more", hold: audit * 3 / 2, within: 2*audit + reconnected, hits: all, believed: true,
 			do: full(distort("sync_routers", nothing)), undo: straight},
 		{name: "no proxies at all", shows: "withdrawn", hold: audit * 3 / 2, within: audit + reconnected, hits: all,

@@ -32,6 +32,7 @@ func (s *Source) round(ctx context.Context, w wanted) {
 	if w.audit {
 		s.renew(ctx) // before the questions: what comes after them is pushed
 	}
+	s.leave(w.left)
 	if w.full && s.attempt(ctx, "full sync", wanted{full: true}, s.pullAll) {
 		if w.audit {
 			s.allPorts(true)
@@ -43,7 +44,9 @@ func (s *Source) round(ctx context.Context, w wanted) {
 		s.allPorts(true)
 		w.turn = true
 		// What a message asks for does not wait for the end of the audit.
-		s.urgent(ctx, s.routersLane.takeUrgent())
+		more := s.routersLane.takeUrgent()
+		s.leave(more.left)
+		s.urgent(ctx, more)
 	}
 	if w.turn {
 		s.attempt(ctx, "audit of routers", wanted{turn: true}, s.pullTurn)
@@ -85,7 +88,7 @@ func (s *Source) attempt(ctx context.Context, what string, w wanted, pull func(c
 		s.routersLane.failed(ctx, what, w, err)
 		return false
 	case overtaken:
-		s.routersLane.add(w)
+		s.routersLane.addOlder(w)
 	default:
 		s.routersLane.succeeded(what)
 	}

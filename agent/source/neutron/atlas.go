@@ -217,12 +217,20 @@ func (a *atlas) setModes(asked []string, agents []rpc.Agent, bad []rpc.Malformed
 	a.enter(news)
 }
 
-// forget forgets the ports that don't matter any more.
+// forget forgets the ports that don't matter any more, and the hosts that none of
+// the others is on.
 func (a *atlas) forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	matter := set(a.inventory.PortIDs()...)
-	maps.DeleteFunc(a.seen, func(id string, _ sighting) bool { return !matter[id] })
+	matter, hosts := set(a.inventory.PortIDs()...), map[string]bool{}
+	for id, s := range a.seen {
+		if matter[id] {
+			hosts[s.host] = true
+		} else {
+			delete(a.seen, id)
+		}
+	}
+	maps.DeleteFunc(a.modes, func(host, _ string) bool { return !hosts[host] })
 }
 
 // restart forgets which news was the latest: after a break, what the server

@@ -42,6 +42,11 @@ type cloud struct {
 	renewed                          int
 	sickPorts                        []string // Ports fails if asked for one of them
 	calls                            []string
+	questions                        []string          // ids that Routers was asked for
+	unlisted                         map[string]bool   // routers that RouterIDs does not list though Routers describes them
+	listed                           []string          // routers that RouterIDs lists though there are none
+	idsToo                           bool              // slow runs for RouterIDs, too
+	stands                           bool              // an earlier run left something
 	slow                             func(call string) // runs after the data was read, before the answer
 }
 
@@ -73,14 +78,20 @@ func (c *cloud) RouterIDs(context.Context) ([]string, error) {
 		return nil, err
 	}
 	c.mu.Lock()
+	if c.idsToo {
+		defer c.answer("ids")
+	}
 	defer c.mu.Unlock()
 	if c.failIDs != nil {
 		return nil, c.failIDs
 	}
 	var ids []string
 	for id := range c.routers {
-		ids = append(ids, id)
+		if !c.unlisted[id] {
+			ids = append(ids, id)
+		}
 	}
+	ids = append(ids, c.listed...)
 	for _, m := range c.bad {
 		ids = append(ids, m.ID)
 	}
@@ -93,6 +104,7 @@ func (c *cloud) Routers(_ context.Context, ids []string) (out []rpc.Router, bad 
 		return nil, nil, err
 	}
 	c.mu.Lock()
+	c.questions = append(c.questions, ids...)
 	if err := c.failRouters; err != nil {
 		c.mu.Unlock()
 		return nil, nil, err
@@ -242,7 +254,8 @@ func runningAs(t *testing.T, mode string, prepare, fn func(s setup)) {
 		prepare(s)
 		src := neutron.New(neutron.Options{
 			Server: s.cloud, Inventory: s.inv, Log: zap.New(core), Host: here, Mode: mode,
-			Audit: time.Minute, AuditRouters: 2, FullSync: time.Hour,
+			Stands: func(context.Context) bool { s.mu.Lock(); defer s.mu.Unlock(); return s.stands },
+			Audit:  time.Minute, AuditRouters: 2, FullSync: time.Hour,
 			RetryMin: time.Second, RetryMax: 30 * time.Second, Jitter: func() float64 { return 0.99 },
 		})
 		ctx, cancel := context.WithCancel(t.Context())

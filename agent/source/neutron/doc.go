@@ -40,5 +40,6 @@
 //
 // What an answer lacks of that which was here, although no message said that it
 // went, is asked for once more a second later, and counts only if the second
-// answer lacks it too.
+// answer lacks it too. So is everything in the first full sync, if an earlier run
+// left something published.
 package neutron

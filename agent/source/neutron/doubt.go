@@ -35,13 +35,13 @@ func (d departed) ids(now time.Time) []string {
 	return slices.Sorted(maps.Keys(d))
 }
 
-// routersSurely asks for routers. Messages were about those in told, and said of
-// those in gone that they went.
-func (s *Source) routersSurely(ctx context.Context, ids []string, told, gone map[string]bool, a *answer) error {
+// routersSurely asks for routers, of which some were here. Messages were about
+// those in told, and said of those in gone that they went.
+func (s *Source) routersSurely(ctx context.Context, ids, were []string, told, gone map[string]bool, a *answer) error {
 	if err := s.routers(ctx, ids, a); err != nil {
 		return err
 	}
-	missing := slices.DeleteFunc(a.lacks(ids, s.o.Inventory.RouterIDs()), func(id string) bool { return gone[id] })
+	missing := slices.DeleteFunc(a.lacks(ids, were), func(id string) bool { return gone[id] })
 	for id := range gone {
 		delete(s.departed, id)
 	}
@@ -59,13 +59,19 @@ func (s *Source) routersSurely(ctx context.Context, ids []string, told, gone map
 	}
 	now := time.Now()
 	for _, id := range missing {
-		s.departed[id] = now
+		if _, known := s.o.Inventory.Router(id); known && !s.mustBeListed(id) {
+			s.departed[id] = now
+		}
 	}
 	if missing = slices.DeleteFunc(missing, func(id string) bool { return told[id] }); len(missing) > 0 {
-		s.o.Log.Warn("the server does not list these routers for this host any more, though no message said so",
-			zap.Strings("routers", missing))
+		s.sayUnlisted(missing)
 	}
 	return nil
+}
+
+func (s *Source) sayUnlisted(ids []string) {
+	s.o.Log.Warn("the server does not list these routers for this host any more, though no message said so",
+		zap.Strings("routers", ids))
 }
 
 // lacks returns which of the routers that were asked for, and that there were,
@@ -87,8 +93,8 @@ func (a answer) lacks(asked, were []string) (missing []string) {
 }
 
 // proxiesSurely asks for the NDP proxies of routers of which no message said that
-// any went.
-func (s *Source) proxiesSurely(ctx context.Context, ids []string, a *answer) error {
+// any went. stands: there may be some that nobody here knows of.
+func (s *Source) proxiesSurely(ctx context.Context, ids []string, stands bool, a *answer) error {
 	if err := s.proxies(ctx, ids, a); err != nil {
 		return err
 	}
@@ -102,7 +108,7 @@ func (s *Source) proxiesSurely(ctx context.Context, ids []string, a *answer) err
 	var doubtful []string
 	for _, id := range ids {
 		e, _ := s.o.Inventory.Router(id)
-		if slices.ContainsFunc(e.Proxies, func(p inventory.Proxy) bool { return !named[p.ID] }) {
+		if stands || slices.ContainsFunc(e.Proxies, func(p inventory.Proxy) bool { return !named[p.ID] }) {
 			doubtful = append(doubtful, id)
 		}
 	}
@@ -119,6 +125,12 @@ func (s *Source) proxiesSurely(ctx context.Context, ids []string, a *answer) err
 	a.proxies = append(a.proxies, slices.DeleteFunc(again.proxies, func(p rpc.NDPProxy) bool { return named[p.ID] })...)
 	a.badProxies = append(a.badProxies, again.badProxies...)
 	return nil
+}
+
+// stands reports whether something may be published of which only the kernel
+// knows: there may be at the start.
+func (s *Source) stands(ctx context.Context) bool {
+	return !s.o.Inventory.Synced() && s.o.Stands != nil && s.o.Stands(ctx)
 }
 
 // pause waits before a second question.

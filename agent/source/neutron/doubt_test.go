@@ -18,6 +18,7 @@ const secondThought = time.Second
 func (s setup) once(call string, away, back func()) {
 	s.set(func() {
 		away()
+		s.idsToo = true
 		s.slow = func(name string) {
 			if name == call {
 				s.set(func() {

@@ -17,10 +17,14 @@ type wanted struct {
 	routers, proxiesOf, ports, hosts map[string]bool
 	// gone are those of the routers that a message says went from here.
 	gone map[string]bool
+	// left are routers of which a message said that, and that must not be asked
+	// for (see unlisted.go). What is noted later is newer: it takes a router from
+	// the one to the other.
+	left map[string]bool
 }
 
 func (w wanted) nothing() bool {
-	return !w.full && !w.audit && !w.turn && len(w.routers)+len(w.proxiesOf)+len(w.ports)+len(w.hosts) == 0
+	return !w.full && !w.audit && !w.turn && len(w.routers)+len(w.proxiesOf)+len(w.ports)+len(w.hosts)+len(w.left) == 0
 }
 
 func (w *wanted) merge(o wanted) {
@@ -30,6 +34,34 @@ func (w *wanted) merge(o wanted) {
 	merge(&w.ports, o.ports)
 	merge(&w.hosts, o.hosts)
 	merge(&w.gone, o.gone)
+	merge(&w.left, o.left)
+	for id := range o.routers {
+		delete(w.left, id)
+	}
+	w.forget(o.left)
+	w.bound()
+}
+
+// forget ends what was wanted of routers.
+func (w *wanted) forget(ids map[string]bool) {
+	for id := range ids {
+		delete(w.routers, id)
+		delete(w.gone, id)
+	}
+}
+
+// mostNoted bounds the routers that are asked for one by one, and the hosts: more
+// routers are everything, more hosts are left to the next audit, and a list that
+// grows for as long as the server does not answer is none.
+const mostNoted = 4096
+
+func (w *wanted) bound() {
+	if len(w.routers)+len(w.left) > mostNoted {
+		w.full, w.routers, w.gone, w.left = true, nil, nil, nil
+	}
+	if len(w.hosts) > mostNoted {
+		w.hosts = nil
+	}
 }
 
 func merge(into *map[string]bool, ids map[string]bool) {
@@ -63,19 +95,27 @@ func newNotes() *notes { return &notes{wake: make(chan struct{}, 1)} }
 func (n *notes) add(w wanted) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.merge(w)
+	n.open.merge(w)
+	n.later.forget(w.left)
+	n.signal()
 }
 
-// mostNoted bounds the routers that are asked for one by one: more of them are
-// everything, and a list that grows for as long as the server does not answer is
-// none.
-const mostNoted = 4096
+// addOlder notes what was wanted before all that is noted now.
+func (n *notes) addOlder(w wanted) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.older(w)
+}
 
-func (n *notes) merge(w wanted) {
-	n.open.merge(w)
-	if len(n.open.routers) > mostNoted {
-		n.open.full, n.open.routers = true, nil
-	}
+func (n *notes) older(w wanted) {
+	var all wanted
+	all.merge(w)
+	all.merge(n.open)
+	n.open = all
+	n.signal()
+}
+
+func (n *notes) signal() {
 	select {
 	case n.wake <- struct{}{}:
 	default:
@@ -87,9 +127,7 @@ func (n *notes) addLater(w wanted, wait time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.later.merge(w)
-	if len(n.later.routers) > mostNoted {
-		n.later.full, n.later.routers = true, nil
-	}
+	n.later.forget(n.open.left)
 	if n.timer == nil {
 		n.timer = time.AfterFunc(wait, n.bringBack)
 	}
@@ -99,7 +137,7 @@ func (n *notes) bringBack() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.timer = nil
-	n.merge(n.later)
+	n.older(n.later)
 	n.later = wanted{}
 }
 
@@ -124,8 +162,8 @@ func (n *notes) take() wanted {
 func (n *notes) takeUrgent() wanted {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	w := wanted{routers: n.open.routers, proxiesOf: n.open.proxiesOf, gone: n.open.gone}
-	n.open.routers, n.open.proxiesOf, n.open.gone = nil, nil, nil
+	w := wanted{routers: n.open.routers, proxiesOf: n.open.proxiesOf, gone: n.open.gone, left: n.open.left}
+	n.open.routers, n.open.proxiesOf, n.open.gone, n.open.left = nil, nil, nil, nil
 	return w
 }
 

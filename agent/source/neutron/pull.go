@@ -15,22 +15,25 @@ import (
 // pullAll makes the inventory equal to what the server says of this host: one
 // call for the ids, one for the routers, one for their proxies; more only where
 // there is more than fits into one (Config of the rpc), or where something that
-// was here is missing. Routers that were here are asked for though the first
-// answer lacks them: get_router_ids has no routers also for a host whose L3 agent
-// the server does not know, and sync_routers says that it doesn't. In a DVR mode it notes
-// to ask for the proxies' ports, for which nothing else waits: until then the
+// was here is missing (listed), or may be. At the start that is anything, if an
+// earlier run left something. In a DVR mode it notes to ask for the proxies' ports, for which nothing else waits: until then the
 // new ones' places are not known, and what is published of them stays.
 func (s *Source) pullAll(ctx context.Context) error {
 	start := time.Now()
-	ids, err := s.o.Server.RouterIDs(ctx)
+	stands := s.stands(ctx)
+	ids, err := s.listed(ctx, stands)
 	if err != nil {
-		return fmt.Errorf("router ids of this host: %w", err)
-	}
-	a := answer{asked: slices.Compact(slices.Sorted(slices.Values(slices.Concat(ids, s.o.Inventory.RouterIDs()))))}
-	if err := s.routersSurely(ctx, a.asked, nil, nil, &a); err != nil {
 		return err
 	}
-	if err := s.proxiesSurely(ctx, a.ids(), &a); err != nil {
+	a := answer{asked: ids}
+	were, told := s.o.Inventory.RouterIDs(), map[string]bool(nil)
+	if stands { // the list has also those that are administratively down
+		were, told = ids, set(ids...)
+	}
+	if err := s.routersSurely(ctx, a.asked, were, told, nil, &a); err != nil {
+		return err
+	}
+	if err := s.proxiesSurely(ctx, a.ids(), stands, &a); err != nil {
 		return err
 	}
 	snap := a.snapshot(s.here)
@@ -49,10 +52,10 @@ func (s *Source) pullAll(ctx context.Context) error {
 func (s *Source) pullRouters(ctx context.Context, told, gone map[string]bool) error {
 	ids := slices.Sorted(maps.Keys(told))
 	a := answer{asked: ids}
-	if err := s.routersSurely(ctx, ids, told, gone, &a); err != nil {
+	if err := s.routersSurely(ctx, ids, s.o.Inventory.RouterIDs(), told, gone, &a); err != nil {
 		return err
 	}
-	if err := s.proxiesSurely(ctx, a.ids(), &a); err != nil {
+	if err := s.proxiesSurely(ctx, a.ids(), s.stands(ctx), &a); err != nil {
 		return err
 	}
 	s.o.Inventory.ReplaceRouters(ids, a.snapshot(s.here))
@@ -81,7 +84,7 @@ func (s *Source) pullProxies(ctx context.Context, ids []string) error {
 func (s *Source) pullAllProxies(ctx context.Context) error {
 	all := s.o.Inventory.RouterIDs()
 	var a answer
-	if err := s.proxiesSurely(ctx, all, &a); err != nil {
+	if err := s.proxiesSurely(ctx, all, false, &a); err != nil {
 		return err
 	}
 	s.o.Inventory.ReplaceProxies(all, a.snapshot(s.here))
@@ -96,7 +99,7 @@ func (s *Source) pullTurn(ctx context.Context) error {
 	held := s.heldTurn.pick(slices.Concat(s.o.Inventory.HeldIDs(), s.departed.ids(time.Now())), s.o.AuditRouters)
 	known := set(s.o.Inventory.RouterIDs()...)
 	a := answer{asked: slices.Compact(slices.Sorted(slices.Values(slices.Concat(turn, held))))}
-	if err := s.routersSurely(ctx, a.asked, nil, nil, &a); err != nil {
+	if err := s.routersSurely(ctx, a.asked, s.o.Inventory.RouterIDs(), nil, nil, &a); err != nil {
 		return err
 	}
 	// The proxies of those that can be read only now; the others' were just read.

@@ -32,6 +32,9 @@ type Options struct {
 	Log       *zap.Logger
 	// Pulse, if not nil, is promised progress. Waiting for the server is none of it.
 	Pulse *pulse.Monitor
+	// Stands, if not nil, reports whether an earlier run left something published,
+	// or may have: then the first answers are confirmed before they count.
+	Stands func(ctx context.Context) bool
 	// Host and Mode are those of [Host]. Unless [WantsPorts] of the mode, the
 	// server is asked for no port, no agent and no exchange of ports.
 	Host, Mode string
@@ -69,6 +72,9 @@ type Source struct {
 	unsupported    once
 	awaited        awaited
 	departed       departed
+
+	// added is used by the goroutine that listens only.
+	added added
 }
 
 // New returns a source; Run does the work.
@@ -83,6 +89,7 @@ func New(o Options) *Source {
 		heldTurn:    rotation{},
 		unsupported: once{},
 		departed:    departed{},
+		added:       added{},
 		awaited:     awaited{inventory: o.Inventory, most: max(o.Audit, firstAwaited), routers: map[string]*again{}},
 	}
 	s.routersLane = s.newLane()
@@ -148,13 +155,14 @@ func (s *Source) event(e rpc.Event) {
 	case rpc.RoutersUpdated:
 		s.wantRouters(e.RequestID, "updated", e.IDs...)
 	case rpc.RouterAdded:
+		s.added.note(e.IDs, time.Now())
 		s.wantRouters(e.RequestID, "added", e.IDs...)
 	case rpc.RouterRemoved:
-		s.routerGone(e.RequestID, "removed", e.ID)
+		s.routerGone(e.Header, "removed", e.ID)
 	case rpc.RouterDeleted:
 		// To all L3 agents of the cloud: most are none of ours.
 		if s.o.Inventory.Concerns(e.ID) {
-			s.routerGone(e.RequestID, "deleted", e.ID)
+			s.routerGone(e.Header, "deleted", e.ID)
 		}
 	case rpc.ProxiesPushed:
 		s.pushed(e)
@@ -174,9 +182,14 @@ func (s *Source) wantRouters(request, what string, ids ...string) {
 	s.routersLane.add(wanted{routers: set(ids...)})
 }
 
-// routerGone notes a router that went: the server is to confirm it.
-func (s *Source) routerGone(request, what, id string) {
-	s.o.Log.Debug("router "+what, zap.String("router", id), zap.String("request", request))
+// routerGone notes a router that went: the server is to confirm it, where it may
+// be asked.
+func (s *Source) routerGone(h rpc.Header, what, id string) {
+	s.o.Log.Debug("router "+what, zap.String("router", id), zap.String("request", h.RequestID))
+	if s.mustBeListed(id) && !h.Redelivered && !s.added.lately(id, time.Now()) {
+		s.routersLane.add(wanted{left: set(id)})
+		return
+	}
 	s.routersLane.add(wanted{routers: set(id), gone: set(id)})
 }
 
