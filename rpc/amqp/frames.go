@@ -14,6 +14,7 @@ import (
 const (
 	frameMethod, frameContent, frameBody, frameHeartbeat = 1, 2, 3, 8
 
+	frameEnd        = 0xCE
 	frameHeaderLen  = 7 // type, channel, size of the payload
 	contentSizeAt   = 4 // after class and weight
 	contentSizeEnd  = contentSizeAt + 8
@@ -24,6 +25,9 @@ const (
 	// from the first byte on, while nothing has been agreed yet.
 	maxFrame = 131072
 )
+
+// heartbeat is a frame.
+var heartbeat = []byte{frameHeartbeat, 0, 0, 0, 0, 0, 0, frameEnd}
 
 // DefaultMaxMessage bounds the body of a message where no subscription says
 // otherwise.
@@ -105,7 +109,7 @@ func (g *frameGuard) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next reads a frame into rest, nothing if it is to be dropped.
+// next reads a frame into rest; a heartbeat if it is to be dropped.
 func (g *frameGuard) next() error {
 	head := append(g.buf[:0], make([]byte, frameHeaderLen)...)
 	if n, err := io.ReadFull(g.from, head); err != nil {
@@ -135,6 +139,8 @@ func (g *frameGuard) next() error {
 	}
 	if g.take(kind, channel, frame[frameHeaderLen:frameHeaderLen+size]) {
 		g.rest = frame
+	} else {
+		g.rest = heartbeat // the library is to know that the broker is alive
 	}
 	return nil
 }

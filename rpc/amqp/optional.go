@@ -13,7 +13,8 @@ import (
 // Bind binds a queue of ours to those of the exchanges that exist by now, as
 // the subscription's Optional ones are bound at its set-up. Binding again what
 // is bound changes nothing; what was not is logged. While there is no connection
-// it does nothing: the next set-up asks for the Optional ones.
+// it does nothing: the next set-up asks for the Optional ones. Nor while the broker
+// blocks publishers.
 //
 // An exchange that the broker refuses for another reason than that it is not
 // there is an error, after the others were bound.
@@ -24,7 +25,7 @@ func (c *Conn) Bind(ctx context.Context, queue string, bindings ...Binding) erro
 	c.mu.Lock()
 	s := c.session
 	c.mu.Unlock()
-	if s == nil || len(bindings) == 0 {
+	if s == nil || len(bindings) == 0 || s.deaf() {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {

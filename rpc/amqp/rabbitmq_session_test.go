@@ -246,6 +246,10 @@ func TestBlocked(t *testing.T) {
 	if st := c.Status(); st.Blocked == "" || !st.Connected || st.Losses != 0 {
 		t.Errorf("status %+v", st)
 	}
+	began := time.Now()
+	if err := errors.Join(c.Renew(t.Context(), "mine"), c.Bind(t.Context(), "mine", fanout("none"))); err != nil || time.Since(began) > time.Second {
+		t.Errorf("bindings: %v after %v: nobody hears of them", err, time.Since(began))
+	}
 	normal()
 	if err := publish(c, 10*time.Second, "", "mine", "y"); err != nil {
 		t.Error(err)

@@ -11,7 +11,8 @@ import (
 // Renew binds a queue of ours again to all that its subscription names. That
 // changes nothing, except where an exchange was deleted by hand: the binding went
 // with it, and no message says so. Such an exchange is declared again. While
-// there is no connection it does nothing: the next set-up binds.
+// there is no connection it does nothing: the next set-up binds; nor while the
+// broker blocks publishers, since it does not read what they send then.
 //
 // It costs two exchanges with the broker, and one for each binding.
 func (c *Conn) Renew(ctx context.Context, queue string) error {
@@ -19,7 +20,7 @@ func (c *Conn) Renew(ctx context.Context, queue string) error {
 	s := c.session
 	c.mu.Unlock()
 	i := slices.IndexFunc(c.subs, func(sub Subscription) bool { return sub.Queue.Name == queue })
-	if s == nil || i < 0 {
+	if s == nil || i < 0 || s.deaf() {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {

@@ -226,6 +226,13 @@ func (s *session) setBlocked(b amqp091.Blocking) {
 	}
 }
 
+// deaf reports whether the broker blocks publishers. What it is asked on such a
+// connection it hears when that ends, so asking would end the connection.
+func (s *session) deaf() bool {
+	reason, _ := s.blockState()
+	return reason != ""
+}
+
 // blockState returns the reason for being blocked ("" if not) and a channel
 // that is closed at its next change.
 func (s *session) blockState() (string, <-chan struct{}) {
