@@ -33,14 +33,15 @@ type driftTold struct {
 	unsaid map[dataplane.Kind]int
 }
 
-// repaired counts it, and tells of it with what could not be told before.
+// repaired counts it, and tells of it with what could not be told before; of that
+// also when nothing was repaired, since what has ended is told by no later one.
 func (d *drift) repaired(ns string, log *zap.Logger, counts map[dataplane.Kind]int) {
-	if len(counts) == 0 {
-		return
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	told := d.told[ns]
+	if len(counts) == 0 && told == nil {
+		return
+	}
 	if told == nil {
 		told = &driftTold{limit: rate.NewLimiter(rate.Every(driftEvery), driftLines), unsaid: map[dataplane.Kind]int{}}
 		d.told[ns] = told

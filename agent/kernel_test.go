@@ -253,3 +253,24 @@ func TestWhatGoesUnderOneAddress(t *testing.T) {
 		t.Errorf("said: %v", d.logs.All())
 	}
 }
+
+// At the start only the kernel knows what an earlier run published.
+func TestStands(t *testing.T) {
+	p := nettest.NewTopology(t)
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{})
+	d.awaitReady(t)
+	d.stop()
+	for dir, want := range map[string]bool{p.Dir: true, t.TempDir(): false} {
+		a := agent.New(agent.Options{
+			Scope: func(string) bool { return true }, Log: zap.NewNop(),
+			Dataplane: dataplane.New(dataplane.Options{NetnsDir: dir, Logger: zap.NewNop()}),
+		})
+		if got := a.Stands(t.Context()); got != want {
+			t.Errorf("something stands: %v", got)
+		}
+		a.Inventory().Replace(world(p, p.InstanceAddr))
+		if a.Stands(t.Context()) {
+			t.Error("stands, though the inventory knows of it")
+		}
+	}
+}

@@ -60,7 +60,7 @@ func (h *Host) StartDaemon(options ...DaemonOptions) *Daemon {
 	d.Server = h.w.cloud.connect(h, wantPort)
 	d.source = source.New(source.Options{
 		Host: h.Name, Mode: h.Mode,
-		Server: d.Server, Inventory: d.Inventory(), Log: log, Audit: audit, AuditRouters: 100,
+		Server: d.Server, Stands: d.Stands, Inventory: d.Inventory(), Log: log, Audit: audit, AuditRouters: 100,
 		RetryMin: 50 * time.Millisecond, RetryMax: time.Second, Jitter: rand.Float64,
 	})
 	go func() {

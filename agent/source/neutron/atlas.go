@@ -105,12 +105,14 @@ func (a *atlas) doubts(ids []string) []string {
 	})
 }
 
-// lost are those of the hosts whose L3 agents are known, but not among these.
-func (a *atlas) lost(hosts []string, agents []rpc.Agent) []string {
+// lost are those of the hosts whose L3 agents are known, but not among these; with
+// all also those of which nothing is known yet.
+func (a *atlas) lost(hosts []string, agents []rpc.Agent, all bool) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(hosts), func(host string) bool {
-		return a.modes[host] == "" || slices.ContainsFunc(agents, func(g rpc.Agent) bool { return g.Host == host })
+		mode, known := a.modes[host]
+		return mode == "" && (known || !all) || slices.ContainsFunc(agents, func(g rpc.Agent) bool { return g.Host == host })
 	})
 }
 

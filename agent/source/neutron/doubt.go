@@ -130,7 +130,11 @@ func (s *Source) proxiesSurely(ctx context.Context, ids []string, stands bool, a
 // stands reports whether something may be published of which only the kernel
 // knows: there may be at the start.
 func (s *Source) stands(ctx context.Context) bool {
-	return !s.o.Inventory.Synced() && s.o.Stands != nil && s.o.Stands(ctx)
+	stands := !s.o.Inventory.Synced() && s.o.Stands != nil && s.o.Stands(ctx)
+	if stands {
+		s.stood.Store(true)
+	}
+	return stands
 }
 
 // pause waits before a second question.

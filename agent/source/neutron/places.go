@@ -127,7 +127,7 @@ func (s *Source) pullModes(ctx context.Context, l *portsLane, hosts []string) {
 		return
 	}
 	agents, bad, err := s.o.Server.L3Agents(ctx, hosts)
-	if missing := s.atlas.lost(hosts, agents); err == nil && len(bad) == 0 && len(missing) > 0 {
+	if missing := s.atlas.lost(hosts, agents, s.stood.Load()); err == nil && len(bad) == 0 && len(missing) > 0 {
 		var more []rpc.Agent
 		if err = s.pause(ctx); err == nil {
 			more, bad, err = s.o.Server.L3Agents(ctx, missing)

@@ -61,6 +61,7 @@ type Source struct {
 	complaints *complaints
 	atlas      *atlas
 	garbled    atomic.Bool // since the last audit
+	stood      atomic.Bool // an earlier run left something
 
 	// routersLane asks for routers and proxies. In a DVR mode, quick asks for
 	// the ports (and hosts) that somebody waits for, bulk for all of them.

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"neutron-ndp-proxy-agent/agent/inventory"
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
 
@@ -125,4 +126,22 @@ func TestTheFirstAnswersAreConfirmedWhereSomethingStands(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestTheFirstAnswerAboutL3AgentsIsConfirmedWhereSomethingStands(t *testing.T) {
+	edge := func(s setup) {
+		dvr(s)
+		s.stands, s.ports["port"] = true, bound("port", "edge", 5)
+		s.once("agents", func() {}, func() { s.modes["edge"] = rpc.ModeDVRNoExternal })
+	}
+	runningAs(t, rpc.ModeDVRSNAT, edge, func(s setup) {
+		for range 50 {
+			if e, _ := s.inv.Router(rid); e.Places["port"] == inventory.Elsewhere {
+				t.Fatal("placed by one answer")
+			}
+			time.Sleep(secondThought / 10)
+			synctest.Wait()
+		}
+		s.wantPlace(t, "confirmed", inventory.Edge)
+	})
 }
