@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"neutron-ndp-proxy-agent/agent/inventory"
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
 
@@ -68,7 +69,7 @@ func (s *Source) listed(ctx context.Context, stands bool) ([]string, error) {
 // not be asked for.
 func (s *Source) leave(ids map[string]bool) {
 	if len(ids) > 0 {
-		s.o.Inventory.ReplaceRouters(slices.Sorted(maps.Keys(ids)), answer{}.snapshot(s.here))
+		s.o.Inventory.ReplaceRouters(slices.Sorted(maps.Keys(ids)), inventory.Snapshot{})
 	}
 }
 
