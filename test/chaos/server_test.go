@@ -81,11 +81,13 @@ func serverFaults() []fault {
 			}),
 			undo: straight},
 		{name: "one server of two has nothing", hold: audit * 3 / 2, within: audit + reconnected,
-			do: full(func(s *stage, _ *testing.T) {
-				for _, m := range []string{"get_router_ids", "sync_routers", "bulk_pull"} {
-					s.neutron.now().Distort(m, alternately(nothing))
-				}
-			}),
+			do: full(oneHasNothing), undo: straight},
+		{name: "one server of two has nothing when the daemon starts", hold: audit * 3 / 2, within: audit + reconnected, renews: true,
+			do: func(s *stage, t *testing.T) {
+				s.daemon.kill()
+				oneHasNothing(s, t)
+				s.start(t)
+			},
 			undo: straight},
 		{name: "no L3 agent of this host", shows: saysServer, hold: audit * 3 / 2, within: 2*audit + reconnected,
 			do: full(func(s *stage, t *testing.T) {
@@ -124,6 +126,13 @@ func serverFaults() []fault {
 				s.stray(t)
 				s.neutron.now().Twice(false)
 			}},
+	}
+}
+
+// oneHasNothing is a server of two whose database is behind, or about to go.
+func oneHasNothing(s *stage, _ *testing.T) {
+	for _, m := range []string{"get_router_ids", "sync_routers", "bulk_pull"} {
+		s.neutron.now().Distort(m, alternately(nothing))
 	}
 }
 
