@@ -98,7 +98,7 @@ func ndpProxyRows() []row {
 		}, func(c *NDPProxy) any { return &c.Workers }),
 		ours(Option{
 			Name: "max_addresses", Kind: Int, Default: "10000", Since: since04,
-			Range: &Range{1, 1000000},
+			Range: &Range{1, 50000}, // the watchdog waits for five minutes (agent/pulse)
 			Help: "How many addresses are published on one device. Beyond this new ones are refused, with a line in the log; " +
 				"what is published stays. The kernel's table of proxied addresses is comfortable to some 5000 on a device, " +
 				"10000 take it more than a second to add and 50000 two minutes.",
