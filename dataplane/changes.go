@@ -195,6 +195,13 @@ func writeFilterDevice(b *strings.Builder, old, d filter.Device) {
 	if !slices.Equal(old.Guarded, d.Guarded) {
 		fmt.Fprintf(b, "filter %s guard %v\n", d.Name, d.Guarded)
 	}
+	if old.Open != d.Open {
+		word := "shut"
+		if d.Open {
+			word = "open"
+		}
+		fmt.Fprintf(b, "filter %s other networks %s\n", d.Name, word)
+	}
 	gone, added := filter.SortedDiff(old.Published, d.Published)
 	for _, a := range gone {
 		fmt.Fprintf(b, "filter %s withdraw %s\n", d.Name, a)

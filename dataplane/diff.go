@@ -93,7 +93,7 @@ func (d *differ) target() filter.Content {
 	for _, w := range d.want.Devices {
 		c.Devices = append(c.Devices, filter.Device{
 			Name: w.Name, LinkLocal: w.LinkLocal, Published: w.Published,
-			Guarded: filter.Canonical(w.Guarded), OriginalDelay: d.originalDelay(w),
+			Guarded: filter.Canonical(w.Guarded), Open: w.Open, OriginalDelay: d.originalDelay(w),
 		})
 	}
 	return c
@@ -183,13 +183,13 @@ func (d *differ) blind() filter.Content {
 	var c filter.Content
 	for _, name := range d.names() {
 		found, recorded := d.have.Filter.Device(name)
-		_, wanted := d.want.Device(name)
+		want, wanted := d.want.Device(name)
 		if !recorded && !wanted {
 			continue // no guard of ours is on it
 		}
 		f := filter.Device{
 			Name: name, Published: d.have.Marked(name), Guarded: found.Guarded,
-			OriginalDelay: d.recorded(name),
+			Open: want.Open || !wanted && found.Record.Open, OriginalDelay: d.recorded(name),
 		}
 		c.Devices = append(c.Devices, f)
 	}

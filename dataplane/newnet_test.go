@@ -154,3 +154,41 @@ func TestPublishedPassesWithoutAGuard(t *testing.T) {
 	e.Instance.AddAddr("eth0", other.String()+"/64")
 	e.Upstream.Unreachable(other)
 }
+
+// Where others than the guarded networks are nobody's business (a file of
+// somebody who names what is to be closed) they pass, what is guarded does not,
+// and what is published loses nothing when that changes.
+func TestAnOpenDeviceShutsOnlyWhatIsGuarded(t *testing.T) {
+	e := newExpansion(t)
+	e.toRouter("2001:db8:0:3::/64")
+	e.Instance.AddAddr("eth0", e.far.String()+"/64")
+	e.Router.AddAddr(nettest.Internal, "2001:db8:0:3::1/64")
+	shut := addr("2001:db8:0:2::11")
+	e.Instance.AddAddr("eth0", shut.String()+"/64")
+	e.Router.Reaches(e.far, patience)
+	always := netip.AddrPortFrom(e.InstanceAddr, 7)
+	e.Instance.UDPEcho(always)
+	e.Upstream.Reaches(e.InstanceAddr, patience)
+	ctx, cancel := context.WithCancel(t.Context())
+	var flow sync.WaitGroup
+	var published nettest.Flow
+	flow.Go(func() { published = e.Upstream.UDPFlow(ctx, always, time.Millisecond) })
+	open := e.state
+	open.Devices = []dataplane.Device{e.state.Devices[0]}
+	open.Devices[0].Open = true
+	for range 2 {
+		e.Upstream.Unreachable(e.far)
+		converge(t, newDataplane(t, e.Dir), open)
+		settled(t, newDataplane(t, e.Dir), open)
+		e.Upstream.Reaches(e.far, patience)
+		e.Upstream.Unreachable(shut)
+		converge(t, newDataplane(t, e.Dir), e.state)
+		settled(t, newDataplane(t, e.Dir), e.state)
+	}
+	e.Upstream.Unreachable(e.far)
+	cancel()
+	flow.Wait()
+	if published.Sent < 100 || published.Received != published.Sent {
+		t.Errorf("the published address: %+v", published)
+	}
+}

@@ -62,6 +62,10 @@ type Device struct {
 	// Guarded prefixes are dropped when they come in on this device, but for
 	// the published addresses; sorted, unique, masked.
 	Guarded []netip.Prefix
+	// Open leaves networks that are in no guarded prefix as they are. Without it
+	// Guarded is all that is behind the device, and what goes on to another network
+	// is dropped: it is one that nobody told us of yet.
+	Open bool
 	// Exclusive deletes the proxy entries that somebody else made on this
 	// device and that are not published. False leaves and reports them.
 	Exclusive bool
@@ -132,6 +136,9 @@ func (s State) String() string {
 		fmt.Fprintf(&b, "device %s answer %s link-local %s proxy-delay %s\n", d.Name, answer, linkLocal, delay)
 		for _, p := range d.Guarded {
 			fmt.Fprintf(&b, "  guard %s\n", p)
+		}
+		if d.Open {
+			b.WriteString("  open\n")
 		}
 		if d.Exclusive {
 			b.WriteString("  exclusive\n")

@@ -76,7 +76,7 @@ func valid(want State) (State, []Failure) {
 		}
 		seen[d.Name] = true
 		v := Device{
-			Name: d.Name, Answer: d.Answer, LinkLocal: d.LinkLocal, ProxyDelay: d.ProxyDelay, Exclusive: d.Exclusive,
+			Name: d.Name, Answer: d.Answer, LinkLocal: d.LinkLocal, ProxyDelay: d.ProxyDelay, Open: d.Open, Exclusive: d.Exclusive,
 		}
 		for _, a := range d.Published {
 			if err := checkPublished(a); err != nil {

@@ -78,6 +78,7 @@ func (k *walker) draw() dataplane.State {
 		}
 		d := dataplane.Device{
 			Name: name, Answer: rapid.Bool().Draw(k.t, "answer"),
+			Open:      rapid.IntRange(0, 3).Draw(k.t, "open") == 0,
 			Exclusive: rapid.IntRange(0, 3).Draw(k.t, "exclusive") == 0,
 		}
 		if rapid.Bool().Draw(k.t, "rule") {

@@ -27,6 +27,9 @@ type Router struct {
 	// they are known. Its upstream router and other hosts have their addresses
 	// there, so nothing in them is this router's to publish.
 	Outside []netip.Prefix
+	// Open says that Subnets are those to be closed and not all there are, so that
+	// another network behind the router is nobody's business.
+	Open bool
 	// Unsupported, when not empty, says why a router of this kind has no
 	// External here although it has a gateway.
 	Unsupported string

@@ -172,6 +172,6 @@ func asItIs(name string, have dataplane.Observation) (d dataplane.Device, ok boo
 	if !exists || !filtered || len(found.Guarded) == 0 {
 		return d, false
 	}
-	d = dataplane.Device{Name: name, Answer: iface.ProxyNDP, LinkLocal: iface.LinkLocal(), ProxyDelay: dataplane.LeaveProxyDelay}
+	d = dataplane.Device{Name: name, Answer: iface.ProxyNDP, LinkLocal: iface.LinkLocal(), ProxyDelay: dataplane.LeaveProxyDelay, Open: found.Record.Open}
 	return d, true
 }

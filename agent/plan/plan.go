@@ -122,13 +122,14 @@ func (b *builder) attach(e inventory.Entry, at inventory.Attachment) {
 	}
 	d := b.devices[at.Device]
 	if d == nil {
-		d = &device{Device: dataplane.Device{Name: at.Device, ProxyDelay: b.opts.ProxyDelay}}
+		d = &device{Device: dataplane.Device{Name: at.Device, ProxyDelay: b.opts.ProxyDelay, Open: true}}
 		b.devices[at.Device] = d
 	}
 	for _, p := range accepted {
 		d.Published = append(d.Published, p.Addr)
 	}
 	d.Guarded = append(d.Guarded, guarded(e.Router)...)
+	d.Open = d.Open && e.Router.Open
 	d.gateway = append(d.gateway, at.Addrs...)
 }
 

@@ -82,6 +82,10 @@ func TestGoldens(t *testing.T) {
 		interfaces []dataplane.Interface
 	}{
 		"legacy":            {legacy(nil), device(nil)},
+		"open":              {legacy(func(e *inventory.Entry) { e.Router.Open = true }), device(nil)},
+		"open-beside-one-that-is-not": {
+			append(legacy(func(e *inventory.Entry) { e.Router.ID, e.Router.Open, e.Proxies = "r0", true, nil }), legacy(nil)...), device(nil),
+		},
 		"nothing-published": {legacy(proxied()), device(nil)},
 		"disabled":          {legacy(func(e *inventory.Entry) { e.Router.Enabled = false }), device(nil)},
 		"no-gateway":        {legacy(func(e *inventory.Entry) { e.Router.External = nil }), device(nil)},

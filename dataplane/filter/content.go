@@ -29,6 +29,9 @@ type Device struct {
 	Published []netip.Addr
 	// Guarded prefixes are dropped unless published; see [Canonical].
 	Guarded []netip.Prefix
+	// Open leaves networks that are not guarded as they are. Without it they are
+	// shut: what is guarded is all that there is.
+	Open bool
 	// OriginalDelay is proxy_delay as it was before we changed it, or [NoDelay].
 	OriginalDelay time.Duration
 }
@@ -72,7 +75,7 @@ func (c Content) Equal(o Content) bool {
 
 // Equal reports whether both devices have the same part of the table.
 func (d Device) Equal(o Device) bool {
-	return d.Name == o.Name && d.LinkLocal == o.LinkLocal && d.OriginalDelay == o.OriginalDelay &&
+	return d.Name == o.Name && d.LinkLocal == o.LinkLocal && d.Open == o.Open && d.OriginalDelay == o.OriginalDelay &&
 		slices.Equal(d.Guarded, o.Guarded) && slices.Equal(d.Published, o.Published)
 }
 
@@ -89,6 +92,7 @@ func (c Content) Union(next Content) Content {
 		if ok {
 			d.Published = mergeSorted(old.Published, d.Published)
 			d.Guarded = Canonical(append(slices.Clone(old.Guarded), d.Guarded...))
+			d.Open = old.Open && d.Open
 			if d.OriginalDelay == NoDelay {
 				d.OriginalDelay = old.OriginalDelay
 			}

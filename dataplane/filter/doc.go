@@ -21,7 +21,7 @@
 // The first two rules drop what comes from outside for an internal address that
 // nobody published: the first where the network itself is not known (it is not
 // guarded, and no route leads through a network that is), the second in those
-// that are. Neighbour discovery is never forwarded, so it cannot match.
+// that are. A device that is open has no first one. Neighbour discovery is never forwarded, so it cannot match.
 // The third hands a unicast solicitation for a published address to the
 // device itself, where the kernel's proxy table answers it: without it only
 // conf.all.proxy_ndp would, at the price of a table walk per forwarded packet.

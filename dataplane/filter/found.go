@@ -87,7 +87,7 @@ func (f Found) Content() (Content, bool) {
 }
 
 func (d FoundDevice) content() Device {
-	dev := Device{Name: d.Name, Published: d.Published, Guarded: d.Guarded, OriginalDelay: d.Record.OriginalDelay}
+	dev := Device{Name: d.Name, Published: d.Published, Guarded: d.Guarded, Open: d.Record.Open, OriginalDelay: d.Record.OriginalDelay}
 	if a, err := netip.ParseAddr(d.Record.LinkLocal); err == nil {
 		dev.LinkLocal = a
 	}

@@ -34,13 +34,15 @@ type Record struct {
 	Published string // count:hash
 	Guarded   string // count:hash
 	LinkLocal string // or "none"
+	// Open is [Device.Open]; "open" in the text, and nothing where it is not.
+	Open bool
 	// OriginalDelay in milliseconds in the text; [NoDelay] is "none".
 	OriginalDelay time.Duration
 }
 
 // Record describes the device's part.
 func (d Device) Record() Record {
-	r := Record{Version: recordVersion, LinkLocal: "none", OriginalDelay: d.OriginalDelay}
+	r := Record{Version: recordVersion, LinkLocal: "none", Open: d.Open, OriginalDelay: d.OriginalDelay}
 	h := sha256.New()
 	for _, a := range d.Published {
 		writeAddr(h, a)
@@ -82,7 +84,11 @@ func (r Record) String() string {
 	if r.OriginalDelay != NoDelay {
 		delay = strconv.FormatInt(r.OriginalDelay.Milliseconds(), 10)
 	}
-	return fmt.Sprintf("v=%s published=%s guarded=%s link-local=%s delay=%s", r.Version, r.Published, r.Guarded, r.LinkLocal, delay)
+	text := fmt.Sprintf("v=%s published=%s guarded=%s link-local=%s delay=%s", r.Version, r.Published, r.Guarded, r.LinkLocal, delay)
+	if r.Open {
+		text += " open"
+	}
+	return text
 }
 
 // ParseRecord reads what [Record.String] wrote, or some other version of it:
@@ -102,6 +108,8 @@ func ParseRecord(s string) Record {
 			r.Guarded = value
 		case "link-local":
 			r.LinkLocal = value
+		case "open":
+			r.Open = true
 		case "delay":
 			// The bound is far above any sensible delay and far below overflow.
 			if ms, err := strconv.ParseUint(value, 10, 31); err == nil {

@@ -21,6 +21,11 @@ func TestRecordText(t *testing.T) {
 	if filter.ParseRecord(got) != d.Record() {
 		t.Errorf("read back: %+v", filter.ParseRecord(got))
 	}
+	open := d
+	open.Open = true
+	if r := open.Record(); r.String() != want+" open" || r == d.Record() || filter.ParseRecord(r.String()) != r {
+		t.Errorf("record of an open one: %s", r)
+	}
 	if longest := withName(d, "x"); len(longest.Record().String()) > 200 {
 		t.Errorf("%d bytes are close to what a comment holds", len(longest.Record().String()))
 	}

@@ -22,7 +22,10 @@ type rule struct {
 func (c Content) rules() []rule {
 	var out []rule
 	for _, d := range c.Devices {
-		out = append(out, d.confine(), d.guard())
+		if !d.Open {
+			out = append(out, d.confine())
+		}
+		out = append(out, d.guard())
 		if d.LinkLocal.IsValid() {
 			out = append(out, d.answer())
 		}

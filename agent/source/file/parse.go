@@ -172,7 +172,7 @@ func (p *parser) device(ns string, d device) {
 		return
 	}
 	p.seen[id] = true
-	r := inventory.Router{ID: id, Name: id, Enabled: true}
+	r := inventory.Router{ID: id, Name: id, Enabled: true, Open: true}
 	at := inventory.Attachment{Namespace: ns, Device: d.Name}
 	for _, v := range d.GatewayAddresses {
 		if a, ok := p.addr(v); ok {

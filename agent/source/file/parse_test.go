@@ -36,12 +36,12 @@ func TestParse(t *testing.T) {
 	want := inventory.Snapshot{
 		Routers: []inventory.Router{
 			{
-				ID: "edge/qg-demo", Name: "edge/qg-demo", Enabled: true,
+				ID: "edge/qg-demo", Name: "edge/qg-demo", Enabled: true, Open: true,
 				External: []inventory.Attachment{{Namespace: "edge", Device: "qg-demo", Addrs: []netip.Addr{addr("2001:db8::2")}}},
 				Subnets:  []inventory.Subnet{{Prefix: prefix("2001:db8:0:1::/64")}},
 			},
 			{
-				ID: "edge/uplink2", Name: "edge/uplink2", Enabled: true,
+				ID: "edge/uplink2", Name: "edge/uplink2", Enabled: true, Open: true,
 				External: []inventory.Attachment{{Namespace: "edge", Device: "uplink2"}},
 				Subnets:  []inventory.Subnet{{Prefix: prefix("2001:db8:0:2::/64")}},
 			},
