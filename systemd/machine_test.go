@@ -70,6 +70,8 @@ func machine(t *testing.T) *boot.Machine {
 	})
 	m.Shell("chown root:neutron /etc/neutron/neutron.conf; chmod 0640 /etc/neutron/neutron.conf; chmod 0755 /etc/neutron")
 	dropIn(t, m, fromFile)
+	// docs/install.md: the log file is handed over.
+	m.Run("chown", "neutron-ndp-proxy:neutron", "/var/log/neutron/neutron-ndp-proxy-agent.log")
 	return m
 }
 

@@ -14,6 +14,13 @@ func TestUnit(t *testing.T) {
 		t.Errorf("systemd-analyze verify: %s", out)
 	}
 
+	// At each boot, and whenever somebody installs it again.
+	for range 2 {
+		if out := m.Run("systemd-tmpfiles", "--create", "neutron-ndp-proxy-agent.conf"); out != "" {
+			t.Errorf("systemd-tmpfiles: %s", out)
+		}
+	}
+
 	// /run/netns is no mount point when the service starts, and the namespaces
 	// come later.
 	if out, err := m.Try("mountpoint", "/run/netns"); err == nil {
