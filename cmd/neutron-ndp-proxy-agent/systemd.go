@@ -106,6 +106,7 @@ func (h *herald) beat() {
 		h.said = true
 		h.log.Error("stuck", zap.String("what", stuck))
 		if h.watchdog {
+			_ = h.log.Sync() // the line is why; what can't be written now is lost
 			// Before READY=1 systemd does not count the time; this it hears always.
 			h.tell("WATCHDOG=trigger")
 		}
