@@ -81,8 +81,8 @@ func TestGoldens(t *testing.T) {
 		entries    []inventory.Entry
 		interfaces []dataplane.Interface
 	}{
-		"legacy":            {legacy(nil), device(nil)},
-		"open":              {legacy(func(e *inventory.Entry) { e.Router.Open = true }), device(nil)},
+		"legacy": {legacy(nil), device(nil)},
+		"open":   {legacy(func(e *inventory.Entry) { e.Router.Open = true }), device(nil)},
 		"open-beside-one-that-is-not": {
 			append(legacy(func(e *inventory.Entry) { e.Router.ID, e.Router.Open, e.Proxies = "r0", true, nil }), legacy(nil)...), device(nil),
 		},

@@ -35,8 +35,10 @@ type Options struct {
 type Source struct {
 	o    Options
 	last []byte
-	seen stamp
-	bad  string // the last complaint, said once
+	// seen is the file as it was last read, resting as it was when it last had to
+	// be left alone.
+	seen, resting stamp
+	bad           string // the last complaint, said once
 }
 
 // New returns a source; nothing is read before Run.
@@ -79,21 +81,32 @@ func (s *Source) Run(ctx context.Context) error {
 				return fmt.Errorf("watch %s: closed", s.o.Path)
 			}
 			if filepath.Base(e.Name) == filepath.Base(s.o.Path) {
-				settle.Reset(s.o.Settle)
+				s.rest(settle)
 			}
 		case err := <-watch.Errors:
 			// An overflow lost events: read again.
 			s.o.Log.Warn("watching the source file", zap.String("file", s.o.Path), zap.Error(err))
-			settle.Reset(s.o.Settle)
+			s.rest(settle)
 		case <-settle.C:
+			// On a busy machine the timer may win against events that wait.
+			if s.now() != s.resting {
+				s.rest(settle)
+				continue
+			}
 			s.reread()
 		case <-rescan.C:
 			// inotify may have missed it, and it may still be being written.
-			if s.changed() {
-				settle.Reset(s.o.Settle)
+			if now := s.now(); now != s.seen && now != s.resting {
+				s.rest(settle)
 			}
 		}
 	}
+}
+
+// rest leaves the file alone for a while.
+func (s *Source) rest(settle *time.Timer) {
+	s.resting = s.now()
+	settle.Reset(s.o.Settle)
 }
 
 // stamp is what tells that a file may have changed without reading it.
@@ -102,11 +115,13 @@ type stamp struct {
 	mod  time.Time
 }
 
-// changed reports whether the file is not as it was when it was last read, or
-// can't be looked at.
-func (s *Source) changed() bool {
+// now is the file's stamp, the zero value if it can't be looked at.
+func (s *Source) now() stamp {
 	info, err := os.Stat(s.o.Path)
-	return err != nil || s.seen != stamp{info.Size(), info.ModTime()}
+	if err != nil {
+		return stamp{}
+	}
+	return stamp{info.Size(), info.ModTime()}
 }
 
 func (s *Source) reread() {
