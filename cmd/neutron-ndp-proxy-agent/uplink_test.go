@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +19,13 @@ func TestUplinkComesBack(t *testing.T) {
 	host, sw := p.Namespace("host"), p.Namespace("switch")
 	p.Veth(host, "eth0", sw, "port0")
 	p.Veth(host, "tap0", sw, "vm0")
+	// The kernel works the carriers of devices just made off in its own time, up to a
+	// second later: one that the daemon sees come is a reason to announce.
+	for _, n := range []*nettest.Namespace{host, p.Router, p.Upstream} {
+		nettest.Eventually(t, 10*time.Second, "the carriers in "+n.Name, func() bool {
+			return !strings.Contains(n.Run("ip", "-o", "link", "show", "up"), "DOWN")
+		})
+	}
 	dir := t.TempDir()
 	source, ini := filepath.Join(dir, "published.yaml"), filepath.Join(dir, "agent.ini")
 	put(t, ini, fmt.Sprintf("[ndp_proxy]\nsource = file\nsource_file = %s\nnetns_dir = %s\nruntime_dir = %s/run\n"+
