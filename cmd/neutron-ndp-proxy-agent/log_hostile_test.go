@@ -22,11 +22,14 @@ import (
 func logged(t *testing.T, o config.Log, debug bool, use func(*zap.Logger)) string {
 	t.Helper()
 	var out bytes.Buffer
-	log, _, err := newLogger(o, debug, &out)
+	log, output, err := newLogger(o, debug, &out)
 	if err != nil {
 		t.Fatal(err)
 	}
 	use(log)
+	if err := output.Close(); err != nil { // lines are written behind our back
+		t.Fatal(err)
+	}
 	return out.String()
 }
 
