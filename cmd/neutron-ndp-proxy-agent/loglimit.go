@@ -71,6 +71,7 @@ type limiter struct {
 
 	mu    sync.Mutex
 	kinds map[kind]*bucket
+	swept time.Time // when kinds were last looked through
 }
 
 type bucket struct {
@@ -84,7 +85,8 @@ func (l *limiter) allows(e zapcore.Entry) bool {
 	k := kind{e.Level, e.Message}
 	b := l.kinds[k]
 	if b == nil {
-		if len(l.kinds) >= logKinds {
+		if len(l.kinds) >= logKinds && e.Time.Sub(l.swept) >= time.Second {
+			l.swept = e.Time
 			// Those that could have as many lines as at first need no memory.
 			maps.DeleteFunc(l.kinds, func(_ kind, b *bucket) bool {
 				return b.leftOut == 0 && b.limit.TokensAt(e.Time) >= logBurst

@@ -172,7 +172,9 @@ func (s *Sink) wrote(all bool, told int, err error) {
 		if err != nil && s.why == nil && s.o.Failed != nil {
 			s.o.Failed(err)
 		}
-		s.why = err
+		if err != nil || s.lost == 0 { // lines may have been lost meanwhile
+			s.why = err
+		}
 	}
 	if len(s.lines) == 0 {
 		close(s.idle)
