@@ -14,15 +14,18 @@ import (
 	"neutron-ndp-proxy-agent/test/nettest"
 )
 
-// outdate makes our table, in one transaction, what version 1 of its layout
-// was: without the chain for what the namespace sends itself.
-func outdate(n *nettest.Namespace, device string) {
+// outdate makes our table, in one transaction, what an earlier version of its layout
+// was: both without the rule for networks that nobody told us of, the first also
+// without the chain for what the namespace sends itself; and, later, in version 9,
+// with something that we do not know.
+func outdate(n *nettest.Namespace, device, version string) {
 	record := n.Run("nft", "list", "set", "ip6", dataplane.DefaultTable, "record")
 	_, record, _ = strings.Cut(record, "elements = {")
 	record, _, _ = strings.Cut(record, "}")
-	n.Run("nft", strings.NewReplacer("TABLE", "ip6 "+dataplane.DefaultTable, "DEVICE", device, "RECORD", strings.Replace(record, "v=3 ", "v=1 ", 1)).Replace(
-		`flush chain TABLE forward; flush chain TABLE prerouting; flush chain TABLE output; delete chain TABLE output; `+
-			`add rule TABLE forward iifname "DEVICE" ip6 daddr @guarded-DEVICE ip6 daddr != @published-DEVICE counter drop comment "guard DEVICE v1"; `+
+	n.Run("nft", strings.NewReplacer("TABLE", "ip6 "+dataplane.DefaultTable, "DEVICE", device, "RECORD", strings.Replace(record, "v=3 ", "v="+version+" ", 1), "VERSION", version).Replace(
+		`flush chain TABLE forward; flush chain TABLE prerouting; flush chain TABLE output; `+
+			map[string]string{"1": `delete chain TABLE output; `, "9": `add chain TABLE later; `}[version]+
+			`add rule TABLE forward iifname "DEVICE" ip6 daddr @guarded-DEVICE ip6 daddr != @published-DEVICE counter drop comment "guard DEVICE vVERSION"; `+
 			`flush set TABLE record; add element TABLE record { RECORD }`))
 }
 
@@ -50,7 +53,7 @@ func TestUpgradeOfTheTable(t *testing.T) {
 	flows.Go(func() { stopped = p.Upstream.UDPFlow(ctx, shut, time.Millisecond) })
 	upgrades := 0
 	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); upgrades++ {
-		outdate(p.Router, nettest.External)
+		outdate(p.Router, nettest.External, []string{"1", "2", "9"}[upgrades%3])
 		for _, depth := range []dataplane.Depth{dataplane.Quick, dataplane.Deep} {
 			have, err := newDataplane(t, p.Dir).Observe(ctx, want.Namespace, depth)
 			if err != nil || !have.Filter.Outdated {
@@ -70,11 +73,11 @@ func TestUpgradeOfTheTable(t *testing.T) {
 	}
 	t.Logf("%d upgrades: published %+v, not published %+v", upgrades, through, stopped)
 	// To the process that wrote the new one, the old one is somebody's hand.
-	outdate(p.Router, nettest.External)
+	outdate(p.Router, nettest.External, "2")
 	if res := converge(t, d, want); !cmp.Equal(res.Drift, map[dataplane.Kind]int{dataplane.KindFilter: 1}) {
 		t.Errorf("drift %v", res.Drift)
 	}
-	outdate(p.Router, nettest.External)
+	outdate(p.Router, nettest.External, "2")
 	converge(t, newDataplane(t, p.Dir), dataplane.State{Namespace: p.Router.Name})
 	if got := delay(); got != original {
 		t.Errorf("proxy_delay is %s, was %s", got, original)
