@@ -126,6 +126,7 @@ type NDPProxy struct {
 	RemoveForeign      bool // remove_foreign_entries
 	NetnsDir           string
 	RuntimeDir         string
+	ControlSocket      string // path; empty = none
 	Protocol           uint8
 	Table              string
 	QueueExpires       time.Duration

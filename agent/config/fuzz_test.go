@@ -69,8 +69,8 @@ func FuzzLoad(f *testing.F) {
 		}
 		n := c.NDPProxy
 		if n.Workers < 1 || n.Workers > 64 || n.MaxAddresses < 1 || n.AuditInterval < 5*time.Second || n.AuditInterval > time.Hour ||
-			n.SyncChunkSize < 1 || n.Protocol < 5 || !filepath.IsAbs(n.RuntimeDir) || !filepath.IsAbs(n.NetnsDir) || n.Table == "" ||
-			strings.ContainsRune(n.SourceFile+n.NetnsDir+n.RuntimeDir+c.Host, 0) {
+			n.SyncChunkSize < 1 || n.Protocol < 5 || !filepath.IsAbs(n.RuntimeDir) || !filepath.IsAbs(n.NetnsDir) || n.ControlSocket != "" && !filepath.IsAbs(n.ControlSocket) || n.Table == "" ||
+			strings.ContainsRune(n.SourceFile+n.NetnsDir+n.RuntimeDir+n.ControlSocket+c.Host, 0) {
 			t.Fatalf("accepted %+v", n)
 		}
 	})

@@ -112,6 +112,9 @@ func (l *loader) option(r row) {
 	if err == nil {
 		err = r.set(l.t, f.text)
 	}
+	if err != nil && f.where == "" && f.text != r.Default && l.defaults[r.name()] == "" {
+		return // the default refers to an option that is wrong, which is said of that one
+	}
 	if err != nil {
 		l.fail(f.where, f.as, err)
 		return

@@ -30,7 +30,7 @@ func TestDefaults(t *testing.T) {
 		NDPProxy: NDPProxy{
 			Source: "neutron", SourceFile: "/etc/neutron/ndp_proxy.yaml", AuditInterval: time.Minute, FullSyncInterval: time.Hour,
 			SyncChunkSize: 64, Workers: 4, MaxAddresses: 10000, Announce: true, AnnounceCount: 3, AnnounceInterval: time.Second,
-			AnnounceRate: 500, RuntimeDir: "/run/neutron-ndp-proxy-agent", NetnsDir: "/run/netns", Protocol: 110, Table: "neutron_ndp_proxy",
+			AnnounceRate: 500, RuntimeDir: "/run/neutron-ndp-proxy-agent", ControlSocket: "/run/neutron-ndp-proxy-agent/control.sock", NetnsDir: "/run/netns", Protocol: 110, Table: "neutron_ndp_proxy",
 			QueueExpires: 30 * time.Minute,
 		},
 	}

@@ -86,7 +86,7 @@ func (l *layered) value(n name) (f found, err error) {
 		if d, own := l.defaults[n]; own {
 			return found{text: d, as: n}, nil
 		}
-		return found{text: l.known[n].Default, as: n}, nil
+		f = found{text: l.known[n].Default, as: n}
 	}
 	raw := f.text
 	l.references = 0
@@ -143,7 +143,7 @@ func (l *layered) resolve(ref, group string, stack []name) (string, error) {
 			return d, nil
 		}
 		if r, ok := l.known[c]; ok {
-			return r.Default, nil
+			return l.substitute(r.Default, c, stack)
 		}
 	}
 	return "", fmt.Errorf("$%s refers to an option that no file sets; a literal $ is written $$", ref)

@@ -38,6 +38,13 @@ func ndpProxyRows() []row {
 	}, func(c *NDPProxy) any { return &c.RuntimeDir })
 	runtime.nonEmpty = true
 
+	control := ours(Option{
+		Name: "control_socket", Kind: Path, Default: "$runtime_dir/control.sock", Since: since04,
+		Help: "The Unix socket at which the daemon answers `neutron-ndp-proxy-agent status`. Its mode is 0660, and it " +
+			"belongs to the daemon's user and group, which is neutron in the systemd unit: root and who is in that group " +
+			"may ask. Empty: there is none.",
+	}, func(c *NDPProxy) any { return &c.ControlSocket })
+
 	table := ours(Option{
 		Name: "table", Kind: String, Default: "neutron_ndp_proxy", Since: since01,
 		Help: "Name of the nftables table (family ip6) that the daemon keeps in each namespace it works on. " +
@@ -160,6 +167,7 @@ func ndpProxyRows() []row {
 		}, func(c *NDPProxy) any { return &c.RemoveForeign }),
 		netns,
 		runtime,
+		control,
 		ours(Option{
 			Name: "protocol", Kind: Int, Default: "110", Since: since01,
 			Range: &Range{5, math.MaxUint8},

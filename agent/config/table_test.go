@@ -45,6 +45,7 @@ func TestSample(t *testing.T) {
 // its own rules, and set and get are inverse.
 func TestTable(t *testing.T) {
 	seen := map[name]bool{}
+	nothing := newLayered(nil, nil)
 	for _, r := range rows() {
 		for _, n := range append([]name{r.name()}, r.aliases...) {
 			if seen[n] {
@@ -53,12 +54,16 @@ func TestTable(t *testing.T) {
 			seen[n] = true
 		}
 		tg := &target{Config: &Config{}}
+		standing, err := nothing.value(r.name())
+		if err != nil {
+			t.Errorf("%v: the default: %v", r.name(), err)
+		}
 		if hostDefault := r.nonEmpty && r.Default == ""; !hostDefault {
-			if err := r.set(tg, r.Default); err != nil {
+			if err := r.set(tg, standing.text); err != nil {
 				t.Errorf("%v: the default: %v", r.name(), err)
 			}
 		}
-		if got, want := r.get(tg), r.Default; got != want && got+".0" != want && !r.secret() {
+		if got, want := r.get(tg), standing.text; got != want && got+".0" != want && !r.secret() {
 			t.Errorf("%v: default %q reads back as %q", r.name(), want, got)
 		}
 		if r.Group == groupNDPProxy && (r.Help == "" || r.Since == "" || r.Default == "" && r.Kind != List) {
