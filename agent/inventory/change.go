@@ -75,7 +75,7 @@ func (i *Inventory) Replace(s Snapshot) {
 	first := false
 	i.change(func(d dirt) {
 		first = !i.synced
-		i.synced = true
+		i.synced, i.at = true, i.journal.now()
 		has := s.has()
 		for id := range i.routers {
 			if !has[id] {

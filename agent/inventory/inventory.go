@@ -14,6 +14,7 @@ type Inventory struct {
 
 	mu      sync.Mutex
 	synced  bool
+	at      time.Time // of the last Replace
 	routers map[string]Router
 	proxies map[string]map[string]Proxy // router id -> proxy id -> proxy
 	total   int                         // of proxies
@@ -47,6 +48,13 @@ func (i *Inventory) Synced() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.synced
+}
+
+// SyncedAt returns when the source last told everything; zero if it never did.
+func (i *Inventory) SyncedAt() time.Time {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.at
 }
 
 // Namespaces returns the names of all namespaces with a router, sorted.

@@ -385,3 +385,24 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// The time of the last full answer is of that, and not of what is asked in between.
+func TestSyncedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inv := inventory.New(func([]string) {})
+		inv.ReplaceRouters([]string{"a"}, inventory.Snapshot{Routers: []inventory.Router{router("a", "x")}})
+		if at := inv.SyncedAt(); !at.IsZero() {
+			t.Errorf("%v before it was in sync", at)
+		}
+		for range 2 {
+			time.Sleep(time.Hour)
+			inv.Replace(inventory.Snapshot{})
+			first := time.Now()
+			time.Sleep(time.Minute)
+			inv.ReplaceRouters([]string{"a"}, inventory.Snapshot{})
+			if at := inv.SyncedAt(); !at.Equal(first) {
+				t.Errorf("%v, want %v", at, first)
+			}
+		}
+	})
+}
