@@ -22,9 +22,10 @@ import (
 
 // Exit codes, in the manual page.
 const (
-	exitOK     = 0
-	exitFailed = 1 // something outside that a restart may mend, a log file that can't be opened or an L3 agent that does the same included
-	exitUsage  = 2 // the command line or the configuration: a restart does not help
+	exitOK          = 0
+	exitFailed      = 1 // something outside that a restart may mend, a log file that can't be opened or an L3 agent that does the same included
+	exitUsage       = 2 // the command line or the configuration: a restart does not help
+	exitUnreachable = 3 // of status: no daemon could be asked
 	// exitNoPermission is EX_NOPERM of sysexits.h, by which name systemd shows
 	// it: a capability is missing, or something can't be read or written.
 	exitNoPermission = 77
@@ -47,6 +48,13 @@ func main() {
 }
 
 func run(arguments []string, stdout, stderr io.Writer) int {
+	if len(arguments) > 0 && arguments[0] == "status" {
+		return status(arguments[1:], stdout, stderr)
+	}
+	return runDaemon(arguments, stdout, stderr)
+}
+
+func runDaemon(arguments []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("neutron-ndp-proxy-agent", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	args := config.Args{Hostname: os.Hostname, LookupEnv: os.LookupEnv}
@@ -54,6 +62,10 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	version := fs.Bool("version", false, "print the version and exit")
 	generate := fs.Bool("generate-config", false, "print a sample ndp_proxy_agent.ini with every option and exit")
 	debug := fs.Bool("debug", false, "log at debug level whatever the configuration says")
+	fs.Usage = func() {
+		fmt.Fprintln(stderr, "usage: neutron-ndp-proxy-agent [options]\n       neutron-ndp-proxy-agent status [options]\noptions of the daemon:")
+		fs.PrintDefaults()
+	}
 	switch err := fs.Parse(arguments); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK

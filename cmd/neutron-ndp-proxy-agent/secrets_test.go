@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"neutron-ndp-proxy-agent/agent/admin"
 	"neutron-ndp-proxy-agent/test/pki"
 )
 
@@ -129,6 +130,7 @@ func TestSecretsStayInside(t *testing.T) {
 					seen = append(seen, contentOf(t, fmt.Sprintf("/proc/%d/%s", d.cmd.Process.Pid, file))...)
 				}
 				seen = append(seen, d.told(t)...)
+				seen = append(seen, controlSocket(t, dir+"/run/control.sock")...)
 				d.signal(t, syscall.SIGQUIT) // the runtime prints all stacks
 			}
 			select {
@@ -159,6 +161,23 @@ func TestSecretsStayInside(t *testing.T) {
 			}
 		})
 	}
+}
+
+// controlSocket is all that the daemon says of itself there.
+func controlSocket(t *testing.T, path string) []byte {
+	t.Helper()
+	s, raw, err := admin.NewClient(path).Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Broker == nil || s.Broker.LastError == "" {
+		t.Errorf("the trouble with the broker is not among it: %s", raw)
+	}
+	var people bytes.Buffer
+	if err := admin.Print(&people, s); err != nil {
+		t.Fatal(err)
+	}
+	return append(raw, people.Bytes()...)
 }
 
 // peer is the address of somebody who does that with each connection, or (nil)

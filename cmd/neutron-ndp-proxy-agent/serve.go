@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"neutron-ndp-proxy-agent/agent"
+	"neutron-ndp-proxy-agent/agent/admin"
 	"neutron-ndp-proxy-agent/agent/config"
 	"neutron-ndp-proxy-agent/agent/plan"
 	"neutron-ndp-proxy-agent/agent/pulse"
@@ -117,6 +118,8 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 	}
 	stop := ctx
 	g, ctx := errgroup.WithContext(ctx)
+	control := newControl(cfg, loop, monitor, f.broker, log)
+	g.Go(func() error { return control.Run(ctx) })
 	for _, run := range f.beside {
 		g.Go(func() error { return run(ctx) })
 	}
@@ -149,6 +152,8 @@ type feed struct {
 	resync func() // asks the source for everything again
 	// link is what there is to say of the link to the server, "" if it stands.
 	link func() string
+	// broker is the connection, nil where none is needed.
+	broker func() *admin.Broker
 }
 
 func newFileFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, log *zap.Logger) (feed, error) {
@@ -159,6 +164,7 @@ func newFileFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, 
 		}),
 		resync: func() {}, // the file is read whenever it changes
 		link:   func() string { return "" },
+		broker: func() *admin.Broker { return nil },
 	}, nil
 }
 
@@ -178,7 +184,11 @@ func newNeutronFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monito
 		FullSync: cfg.NDPProxy.FullSyncInterval,
 		RetryMin: serverMin, RetryMax: longestRetry(cfg.NDPProxy.AuditInterval), Jitter: rand.Float64,
 	})
-	f := feed{source: source, beside: []func(context.Context) error{client.Run}, resync: source.Resync, link: func() string { return describeLink(client.Status()) }}
+	f := feed{
+		source: source, beside: []func(context.Context) error{client.Run}, resync: source.Resync,
+		link:   func() string { return describeLink(client.Status()) },
+		broker: func() *admin.Broker { return describeBroker(client.Status()) },
+	}
 	if cfg.ReportInterval > 0 { // 0: never, as with Neutron's agents
 		f.beside = append(f.beside, statereport.New(statereport.Options{
 			Server: client, Interval: cfg.ReportInterval, Timeout: min(cfg.RPCResponseTimeout, cfg.ReportInterval),

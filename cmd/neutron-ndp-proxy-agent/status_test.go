@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"neutron-ndp-proxy-agent/agent/admin"
+	"neutron-ndp-proxy-agent/test/nettest"
+)
+
+// asked is what the command prints, and its exit code.
+func asked(args ...string) (stdout, stderr string, code int) {
+	var out, complaints bytes.Buffer
+	code = run(append([]string{"status"}, args...), &out, &complaints)
+	return out.String(), complaints.String(), code
+}
+
+// toldOf is the daemon's status as JSON.
+func toldOf(t *testing.T, ini string) (admin.Status, int) {
+	t.Helper()
+	out, complaints, code := asked("--json", "--config-file", ini)
+	var s admin.Status
+	if err := json.Unmarshal([]byte(out), &s); err != nil {
+		t.Fatalf("%v: %s%s", err, out, complaints)
+	}
+	return s, code
+}
+
+func TestStatusWithoutADaemon(t *testing.T) {
+	dir := t.TempDir()
+	ini, none, wrong := filepath.Join(dir, "a.ini"), filepath.Join(dir, "none.ini"), filepath.Join(dir, "wrong.ini")
+	put(t, ini, "[ndp_proxy]\nruntime_dir = "+dir+"/run\nnonsense = 1\n")
+	put(t, none, "[ndp_proxy]\ncontrol_socket =\n")
+	put(t, wrong, "[ndp_proxy]\ncontrol_socket = x\n")
+	for name, c := range map[string]struct {
+		args   []string
+		code   int
+		stderr string
+	}{
+		"not running":     {[]string{"--config-file", ini}, exitUnreachable, "control socket " + dir + "/run/control.sock: no daemon listens there"},
+		"named":           {[]string{"--socket", dir + "/x.sock", "--config-file", ini}, exitUnreachable, "control socket " + dir + "/x.sock: no daemon listens there"},
+		"no socket":       {[]string{"--config-file", none}, exitUnreachable, "control_socket is empty"},
+		"wrong option":    {[]string{"--config-file", wrong}, exitUsage, "wrong.ini:2"},
+		"no file":         {[]string{"--config-file", dir + "/nosuch.ini"}, exitUsage, "nosuch.ini"},
+		"argument":        {[]string{"router"}, exitUsage, `unexpected argument "router"`},
+		"flag":            {[]string{"--nonsense"}, exitUsage, "nonsense"},
+		"help":            {[]string{"--help"}, exitOK, "-socket"},
+		"a file":          {[]string{"--socket", ini}, exitUnreachable, "no daemon listens there"},
+		"unreadable file": {[]string{"--config-file", dir}, exitUnreachable, "could not be read"},
+	} {
+		out, complaints, code := asked(c.args...)
+		if code != c.code || !strings.Contains(complaints, c.stderr) || out != "" {
+			t.Errorf("%s: code %d, want %d, %q\n%s", name, code, c.code, out, complaints)
+		}
+	}
+}
+
+// What a daemon with a file says: how it stands, in time, until it ends.
+func TestStatus(t *testing.T) {
+	p := nettest.NewTopology(t)
+	p.OnLink()
+	dir := t.TempDir()
+	source, ini := filepath.Join(dir, "published.yaml"), filepath.Join(dir, "agent.ini")
+	put(t, ini, "[DEFAULT]\nhost = net1\n[ndp_proxy]\nsource = file\nsource_file = "+source+"\nnetns_dir = "+p.Dir+"\nruntime_dir = "+dir+"/run\n")
+	device := func(ns, published string) string {
+		return "- name: " + ns + "\n  devices:\n  - name: " + nettest.External + "\n    gateway_addresses: ['" + p.GatewayAddr.String() +
+			"']\n    internal_subnets: ['" + p.InternalNet.String() + "']\n    published: [" + published + "]\n"
+	}
+	put(t, source, "version: 1\nnamespaces:\n"+device("router", "'"+p.InstanceAddr.String()+"'")+device("absent", "'"+p.InstanceAddr.String()+"'"))
+	d := launch(t, ini)
+	d.await(t, "READY=1")
+	got, code := toldOf(t, ini)
+	if code != exitOK || !got.Ready || got.Host != "net1" || got.Source != "file" || got.Broker != nil || got.LastFullSync == nil ||
+		time.Since(got.Started) > time.Minute || got.Version == "" {
+		t.Errorf("code %d, %+v", code, got)
+	}
+	want := admin.Totals{Routers: 2, Enabled: 2, Proxies: 2, Pending: 1}
+	if got.Totals != want {
+		t.Errorf("totals %+v, want %+v", got.Totals, want)
+	}
+	if len(got.Namespaces) != 2 || got.Namespaces[0].Name != "absent" || got.Namespaces[0].State != admin.StateWaiting ||
+		!strings.Contains(got.Namespaces[0].Trouble, "does not exist yet") || got.Namespaces[1].State != admin.StateOK || got.Namespaces[1].Proxies != 1 {
+		t.Errorf("namespaces %+v", got.Namespaces)
+	}
+	out, complaints, code := asked("--socket", dir+"/run/control.sock")
+	if code != exitOK || complaints != "" || !strings.Contains(out, "in sync") || !strings.Contains(out, "router ") {
+		t.Errorf("code %d\n%s%s", code, out, complaints)
+	}
+	// Somebody's hand is counted, and seen here.
+	p.Router.Sysctl("net/ipv6/conf/"+nettest.External+"/proxy_ndp", "0")
+	nettest.Eventually(t, 5*time.Second, "the drift", func() bool { s, _ := toldOf(t, ini); return s.Drift["sysctl"] == 1 })
+	// Killed, its socket stays, nobody is behind it, and the next one replaces it.
+	if err := d.end(t, syscall.SIGKILL); err == nil {
+		t.Error("killed, and ended well")
+	}
+	if _, err := os.Lstat(dir + "/run/control.sock"); err != nil {
+		t.Errorf("the socket of one that was killed: %v", err)
+	}
+	if _, complaints, code := asked("--config-file", ini); code != exitUnreachable || !strings.Contains(complaints, "not running") {
+		t.Errorf("code %d: %s", code, complaints)
+	}
+	d = launch(t, ini)
+	d.await(t, "READY=1")
+	if _, code := toldOf(t, ini); code != exitOK {
+		t.Errorf("code %d", code)
+	}
+	// A second one with the same directory says whose it is, and works.
+	second := launch(t, ini)
+	second.await(t, "READY=1")
+	saying(t, second, "another daemon listens on "+dir+"/run/control.sock")
+	if err := second.end(t, syscall.SIGTERM); err != nil {
+		t.Errorf("%v\n%s", err, second.log)
+	}
+	if _, code := toldOf(t, ini); code != exitOK {
+		t.Errorf("the first one after the second: code %d", code)
+	}
+	if err := d.end(t, syscall.SIGTERM); err != nil {
+		t.Errorf("%v\n%s", err, d.log)
+	}
+	if left, err := filepath.Glob(dir + "/run/control*"); err != nil || len(left) > 0 {
+		t.Errorf("left after the end: %v %v", left, err)
+	}
+}
+
+// One that has no broker answers, and says what it waits for; where no socket can be
+// made it works all the same.
+func TestStatusWithoutABroker(t *testing.T) {
+	dir := t.TempDir()
+	ini := filepath.Join(dir, "agent.ini")
+	config := "[DEFAULT]\nhost = h\ntransport_url = rabbit://u:topsecret@127.0.0.1:1/\n[ndp_proxy]\nnetns_dir = " + dir + "\nruntime_dir = " + dir + "/run\n"
+	put(t, ini, config)
+	d := launch(t, ini)
+	saying(t, d, "cannot connect to broker")
+	got, code := toldOf(t, ini)
+	if code != exitFailed || got.Ready || got.LastFullSync != nil || got.Broker == nil || got.Broker.Connected || got.Broker.Endpoint != "127.0.0.1:1" ||
+		!strings.Contains(got.Broker.LastError, "refused") {
+		t.Errorf("code %d, %+v %+v", code, got, got.Broker)
+	}
+	out, _, code := asked("--config-file", ini)
+	if code != exitFailed || !strings.Contains(out, "waiting for the first full sync") || !strings.Contains(out, "not connected since") || strings.Contains(out, "topsecret") {
+		t.Errorf("code %d\n%s", code, out)
+	}
+	if err := d.end(t, syscall.SIGTERM); err != nil {
+		t.Errorf("%v\n%s", err, d.log)
+	}
+	put(t, ini, idle(t, "[ndp_proxy]\ncontrol_socket = /proc/nowhere/control.sock\n"))
+	d = launch(t, ini)
+	d.await(t, "READY=1")
+	saying(t, d, "the control socket can't be used")
+	if err := d.end(t, syscall.SIGTERM); err != nil {
+		t.Errorf("%v\n%s", err, d.log)
+	}
+}
