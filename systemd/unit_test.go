@@ -1,9 +1,13 @@
 package systemd_test
 
 import (
+	"errors"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"neutron-ndp-proxy-agent/test/boot"
 )
 
 // The order counts: each part goes on where the one before stopped.
@@ -72,6 +76,8 @@ func TestUnit(t *testing.T) {
 		}
 	}
 
+	controlSocket(t, m)
+
 	// A namespace that goes, goes for the service too, or it would live on.
 	m.Run("ip", "netns", "add", "passing")
 	there := "grep -c /run/netns/passing /proc/$(systemctl show -P MainPID " + unit + ")/mountinfo || true"
@@ -107,6 +113,11 @@ func TestUnit(t *testing.T) {
 	}
 	if out, err := m.Try("ls", runtime); err != nil {
 		t.Errorf("the runtime directory went with the service: %s", out)
+	} else if strings.Contains(out, "control") {
+		t.Errorf("the control socket is still there: %s", out)
+	}
+	if out, err := m.Try("neutron-ndp-proxy-agent", "status"); code(err) != 3 || !strings.Contains(out, "not running") {
+		t.Errorf("status of one that was stopped: %v %s", err, out)
 	}
 	m.Run("systemctl", "start", unit)
 
@@ -142,6 +153,41 @@ func TestUnit(t *testing.T) {
 	m.Run("systemctl", "stop", unit)
 }
 
+// controlSocket: root and who is in group neutron may ask, and nobody else, whatever
+// the mode of the directory is.
+func controlSocket(t *testing.T, m *boot.Machine) {
+	t.Helper()
+	const socket = runtime + "/control.sock"
+	if got := m.Run("stat", "-c", "%F %U:%G:%a", socket); got != "socket neutron-ndp-proxy:neutron:660" {
+		t.Errorf("control socket: %s", got)
+	}
+	if out := m.Run("neutron-ndp-proxy-agent", "status"); !strings.Contains(out, "in sync") {
+		t.Errorf("root asks: %s", out)
+	}
+	const nobody = "exec setpriv --reuid nobody --regid nogroup --no-new-privs --inh-caps=-all "
+	for _, dir := range []string{"0750", "0755"} {
+		m.Run("chmod", dir, runtime)
+		out, err := m.Try("bash", "-c", nobody+"--groups neutron neutron-ndp-proxy-agent status")
+		if err != nil || !strings.Contains(out, "in sync") {
+			t.Errorf("directory %s, a member of group neutron: %v %s", dir, err, out)
+		}
+		out, err = m.Try("bash", "-c", nobody+"--clear-groups neutron-ndp-proxy-agent status")
+		if code(err) != 3 || !strings.Contains(out, "no permission: root may connect, and who is in group neutron") || strings.Contains(out, "in sync") {
+			t.Errorf("directory %s, nobody: %v %s", dir, err, out)
+		}
+	}
+	m.Run("chmod", "0750", runtime)
+}
+
+// code is the exit code of a command that failed, 0 of one that did not.
+func code(err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return 0
+}
+
 // With Neutron's own files: the password is readable, the log goes where the others'
 // go, and waiting for a broker is said.
 func TestUnitWithNeutron(t *testing.T) {
@@ -153,6 +199,10 @@ func TestUnitWithNeutron(t *testing.T) {
 	m.Await(15*time.Second, "it waits for a broker", func() bool {
 		return strings.Contains(m.Property(unit, "StatusText"), "not connected to a broker")
 	})
+	said, err := m.Try("neutron-ndp-proxy-agent", "status")
+	if code(err) != 1 || !strings.Contains(said, "waiting for the first full sync") || !strings.Contains(said, "not connected since") {
+		t.Errorf("status: %v %s", err, said)
+	}
 	const log = "/var/log/neutron/neutron-ndp-proxy-agent.log"
 	m.Run("mv", log, log+".1")
 	m.Run("systemctl", "kill", "-s", "HUP", unit) // a reload would wait for the start
@@ -164,7 +214,7 @@ func TestUnitWithNeutron(t *testing.T) {
 		out, _ := m.Try("cat", log+".1")
 		return strings.Contains(out, "127.0.0.1:1") && strings.HasPrefix(out, "old")
 	})
-	if out := m.Shell("cat " + log + "*; journalctl; systemctl show " + unit); strings.Contains(out, "topsecret") {
+	if out := said + m.Shell("cat "+log+"*; journalctl; systemctl show "+unit); strings.Contains(out, "topsecret") {
 		t.Errorf("the password is shown:\n%s", out)
 	}
 	m.Run("systemctl", "stop", unit)
