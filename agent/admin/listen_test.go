@@ -242,6 +242,33 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
+// Who makes a socket has the place to itself, and takes nothing away from who came in
+// between all the same.
+func TestWhoMakesASocketIsAlone(t *testing.T) {
+	path := socketIn(t)
+	other, err := enter(path + makingSuffix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listen(t.Context(), path); err == nil || !strings.Contains(err.Error(), "another daemon makes its socket") {
+		t.Errorf("beside another: %v", err)
+	}
+	if err := other.leave(); err != nil {
+		t.Fatal(err)
+	}
+	l := put(t, path)
+	if err := os.WriteFile(path+".file", []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	late := &listener{path: path + ".file"}
+	if err := late.place(path); err == nil {
+		t.Error("a file was replaced")
+	}
+	if !l.there() {
+		t.Error("the socket has gone")
+	}
+}
+
 // What is at the path when we end may be the next one's.
 func TestCloseLeavesAnothersSocket(t *testing.T) {
 	path := socketIn(t)

@@ -89,12 +89,12 @@ func (s *Server) serve(ctx context.Context) error {
 			s.o.Log.Warn("closing the control socket", zap.Error(err))
 		}
 	}()
-	ended := make(chan error, 1)
-	go func() { ended <- web.Serve(netutil.LimitListener(peers{l, s.o.Log}, maxClients)) }()
 	if s.trouble != "" {
 		s.trouble = ""
 		s.o.Log.Info("the control socket can be used again", zap.String("control_socket", s.o.Path))
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- web.Serve(netutil.LimitListener(peers{l, s.o.Log}, maxClients)) }()
 	tick := time.NewTicker(s.every)
 	defer tick.Stop()
 	for {

@@ -69,9 +69,8 @@ func TestServe(t *testing.T) {
 	logs, stop := serving(t, path, some)
 	eventually(t, "an answer", answers(t, path))
 	who := fmt.Sprintf("pid %d, uid %d, gid %d", os.Getpid(), os.Getuid(), os.Getgid())
-	if logs.FilterMessage("control socket: connected").FilterField(zap.String("client", who)).Len()+
-		logs.FilterMessage("control socket: answered").FilterField(zap.String("client", who)).Len() < 2 {
-		t.Errorf("nothing says who asked (%s): %v", who, logs.All())
+	for _, what := range []string{"control socket: connected", "control socket: answered"} {
+		eventually(t, what+" "+who, func() bool { return logs.FilterMessage(what).FilterField(zap.String("client", who)).Len() > 0 })
 	}
 	for _, e := range logs.All() {
 		if e.Level > zap.DebugLevel {
@@ -225,11 +224,30 @@ func descriptors(t *testing.T) int {
 	return len(entries)
 }
 
-// More clients than there is room for are all answered, soon.
+// More clients than there is room for are all answered, soon, but not at once.
 func TestManyClients(t *testing.T) {
+	t.Parallel()
 	path := socketIn(t)
-	serving(t, path, some)
+	logs, _ := serving(t, path, some)
 	eventually(t, "an answer", answers(t, path))
+	taken := func() int { return logs.FilterMessage("control socket: connected").Len() }
+	before := taken()
+	var silent []net.Conn
+	for range 3 * maxClients {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		silent = append(silent, c)
+	}
+	eventually(t, "a full house", func() bool { return taken()-before >= maxClients })
+	time.Sleep(200 * time.Millisecond)
+	if n := taken() - before; n != maxClients {
+		t.Errorf("%d clients were let in at once, want %d", n, maxClients)
+	}
+	for _, c := range silent {
+		_ = c.Close()
+	}
 	var clients sync.WaitGroup
 	for range 100 {
 		clients.Go(func() {
@@ -243,6 +261,7 @@ func TestManyClients(t *testing.T) {
 
 // Who says that there is nothing more to come (socat, nc) gets the answer.
 func TestHalfClosed(t *testing.T) {
+	t.Parallel()
 	path := socketIn(t)
 	serving(t, path, func() Status { time.Sleep(50 * time.Millisecond); return some() })
 	eventually(t, "an answer", answers(t, path))
@@ -265,6 +284,7 @@ func TestHalfClosed(t *testing.T) {
 
 // An answer that hangs holds up nothing but itself: others hear so, and the end comes.
 func TestAStuckAnswer(t *testing.T) {
+	t.Parallel()
 	path := socketIn(t)
 	release := make(chan struct{})
 	defer close(release)
