@@ -117,11 +117,9 @@ func mayConnect(path string) string {
 		if !ok {
 			return "only root may connect"
 		}
-		group, id := "", strconv.FormatUint(uint64(st.Gid), 10)
-		if g, err := user.LookupGroupId(id); err == nil {
+		group := strconv.FormatUint(uint64(st.Gid), 10)
+		if g, err := user.LookupGroupId(group); err == nil {
 			group = g.Name
-		} else {
-			group = "with id " + id
 		}
 		return fmt.Sprintf("root may connect, and who is in group %s", group)
 	}

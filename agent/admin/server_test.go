@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+	"golang.org/x/sys/unix"
 )
 
 // serving runs a server until the test ends or stop is called.
@@ -120,6 +122,53 @@ func TestTroubleIsSaidOnceAndTriedAgain(t *testing.T) {
 	eventually(t, "an answer from a new one", answers(t, path))
 	if said() != 2 || well() != 2 {
 		t.Errorf("said %v", logs.All())
+	}
+}
+
+// A disk that is read-only or full costs the socket for as long as it is, and a socket
+// that is there goes on.
+func TestDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: mounts")
+	}
+	dir := t.TempDir()
+	remount := func(flags uintptr, options string) {
+		t.Helper()
+		if err := unix.Mount("none", dir, "tmpfs", flags, options); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remount(0, "size=16k,nr_inodes=2") // the root and one more
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	remount(unix.MS_REMOUNT|unix.MS_RDONLY, "")
+	path := filepath.Join(dir, "control.sock")
+	logs, stop := serving(t, path, some)
+	said := func(what string) func() bool {
+		return func() bool {
+			return slices.ContainsFunc(logs.FilterLevelExact(zap.WarnLevel).All(), func(e observer.LoggedEntry) bool {
+				return strings.Contains(fmt.Sprint(e.ContextMap()), what)
+			})
+		}
+	}
+	eventually(t, "word of a disk that is read-only", said("read-only file system"))
+	remount(unix.MS_REMOUNT, "")
+	eventually(t, "word of a disk that is full", said("no space left on device"))
+	remount(unix.MS_REMOUNT, "nr_inodes=100")
+	eventually(t, "an answer", answers(t, path))
+	remount(unix.MS_REMOUNT|unix.MS_RDONLY, "")
+	time.Sleep(100 * time.Millisecond)
+	if !answers(t, path)() {
+		t.Error("no answer once the disk is read-only")
+	}
+	stop()
+	remount(unix.MS_REMOUNT, "")
+	l := put(t, path) // what could not be removed is replaced
+	if !l.there() {
+		t.Error("the socket has gone")
 	}
 }
 
