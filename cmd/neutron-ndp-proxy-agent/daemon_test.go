@@ -130,6 +130,7 @@ func TestLogIsRotated(t *testing.T) {
 	put(t, ini, idle(t, "log_file = "+path+"\n"))
 	d := launch(t, ini)
 	d.await(t, "READY=1")
+	contains(t, path, "ready") // nobody who logs waits for the file
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
