@@ -59,7 +59,11 @@ func (s *Source) routersSurely(ctx context.Context, ids, were []string, told, go
 	}
 	now := time.Now()
 	for _, id := range missing {
-		if _, known := s.o.Inventory.Router(id); known && !s.mustBeListed(id) {
+		switch _, known := s.o.Inventory.Router(id); {
+		case !known:
+		case s.mustBeListed(id):
+			s.relisting.begin(now)
+		default:
 			s.departed[id] = now
 		}
 	}

@@ -74,6 +74,8 @@ type Source struct {
 	awaited        awaited
 	departed       departed
 
+	relisting relisting
+
 	// added is used by the goroutine that listens only.
 	added added
 }
@@ -208,7 +210,8 @@ func (s *Source) tick(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 		w := wanted{audit: true}
-		if s.garbled.Swap(false) || s.o.FullSync > 0 && time.Since(lastFull) >= s.o.FullSync {
+		again := s.relisting.due(time.Now())
+		if s.garbled.Swap(false) || again || s.o.FullSync > 0 && time.Since(lastFull) >= s.o.FullSync {
 			w.full = true
 			lastFull = time.Now()
 		}

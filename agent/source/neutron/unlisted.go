@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"neutron-ndp-proxy-agent/agent/inventory"
@@ -59,6 +60,7 @@ func (s *Source) listed(ctx context.Context, stands bool) ([]string, error) {
 	gone := unlisted()
 	if len(gone) > 0 {
 		s.sayUnlisted(gone)
+		s.relisting.begin(time.Now())
 	}
 	left := set(gone...)
 	here = slices.DeleteFunc(here, func(id string) bool { return left[id] })
@@ -71,6 +73,38 @@ func (s *Source) leave(ids map[string]bool) {
 	if len(ids) > 0 {
 		s.o.Inventory.ReplaceRouters(slices.Sorted(maps.Keys(ids)), inventory.Snapshot{})
 	}
+}
+
+// relisting brings the next full syncs forward after a router went that must be
+// listed, without a word: if that was the server's error nothing else would find it
+// out. They come one audit later, two more, four more and so on, for as long as
+// other such routers are asked for ([departedFor]), since each list that the server
+// makes also schedules routers that have no host.
+type relisting struct {
+	mu    sync.Mutex
+	until time.Time
+	// wait is with how many audits the next one comes, passed how many came.
+	wait, passed int
+}
+
+func (r *relisting) begin(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.until, r.wait, r.passed = now.Add(departedFor), 1, 0
+}
+
+// due counts an audit and reports whether it is to be a full sync.
+func (r *relisting) due(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.After(r.until) {
+		return false
+	}
+	if r.passed++; r.passed < r.wait {
+		return false
+	}
+	r.wait, r.passed = 2*r.wait, 0
+	return true
 }
 
 // added are the routers that came lately, by a message. Two servers may push in

@@ -47,6 +47,32 @@ func TestACentralisedRouterThatIsNotListedIsNotAskedFor(t *testing.T) {
 	}
 }
 
+// Two lists may both be wrong. The following full syncs come soon, and ever later.
+func TestACentralisedRouterThatWasNotListedComesBack(t *testing.T) {
+	for _, after := range []time.Duration{time.Second, 10 * time.Minute} {
+		runningAs(t, rpc.ModeDVRSNAT, func(setup) {}, func(s setup) {
+			s.movedAway()
+			s.events <- rpc.Subscribed{}
+			time.Sleep(secondThought)
+			synctest.Wait()
+			s.want(t, "not listed twice")
+			time.Sleep(after)
+			s.set(func() { s.unlisted, s.calls = nil, nil })
+			time.Sleep(after + 2*time.Minute) // doubling: at most as long again
+			synctest.Wait()
+			s.want(t, "listed again", "p1")
+			time.Sleep(50 * time.Minute)
+			synctest.Wait()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			lists := slices.DeleteFunc(slices.Clone(s.calls), func(call string) bool { return call != "ids(0)" })
+			if n := len(lists); n > 7 { // six, and the hourly one
+				t.Errorf("%d lists within an hour", n)
+			}
+		})
+	}
+}
+
 func TestAMessageThatACentralisedRouterWentIsBelieved(t *testing.T) {
 	runningAs(t, rpc.ModeDVRSNAT, func(setup) {}, func(s setup) {
 		s.movedAway()
