@@ -83,19 +83,19 @@ demo: build ## The main job without a cloud, in three namespaces (root; 15 s)
 	@test/demo/demo.sh
 
 .PHONY: check
-check: need-go need-cc ## Quick lane: vet, unit and namespace tests with -race, no broker (root, gcc; 5 min, then 3 min)
+check: need-go need-cc ## Quick lane: vet, unit and namespace tests with -race, no broker (root, gcc; 8 min, then 6 min)
 	$(if $(ROOT),@test/lab/install net shells unit,@echo 'check: not root, so the tests in namespaces will skip themselves')
 	$(call lane,vet,$(GO) vet -tags $(TAGS) ./...)
 	$(call lane,unit and namespace tests,CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 15m ./...)
 
 .PHONY: test
-test: need-root lint check fuzz-briefly demo rabbitmq e2e ## Everything: lint, check, fuzz-briefly, demo, rabbitmq, e2e (root, Debian packages; 25 min, 30 the first time)
+test: need-root lint check fuzz-briefly demo rabbitmq e2e ## Everything: lint, check, fuzz-briefly, demo, rabbitmq, e2e (root, Debian packages; 34 min, 38 the first time)
 	@printf '\n=== all lanes passed\n'
 
 ##@ Single lanes
 
 .PHONY: rabbitmq
-rabbitmq: need-go need-cc need-root ## Tests with private RabbitMQs on ports of their own, faults of all kinds (root, rabbitmq-server; 4 min)
+rabbitmq: need-go need-cc need-root ## Tests with private RabbitMQs on ports of their own, faults of all kinds (root, rabbitmq-server; 5 min)
 	@test/lab/install net broker
 	$(call lane,tests with a private RabbitMQ,\
 	    packages=$$(grep -rlE --include='*_test.go' '^//go:build.*\brabbitmq\b' . | xargs -r -n1 dirname | sort -u); \
