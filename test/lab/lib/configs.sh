@@ -115,6 +115,7 @@ write_configs() {
         broker=127.0.0.1 underlay=$LAB_UL_NET.1 mode=$LAB_AGENT_MODE
         [ "$h" = "$LAB_HOST1" ] || broker=$LAB_UL_NET.1 underlay=$LAB_UL_NET.2 mode=$LAB_AGENT_MODE2
         neutron_conf "$h" "$broker" "$driver" >"$e/$h/neutron.conf"
+        chmod 0640 "$e/$h/neutron.conf" # as the packages have it: a password is in it
         linuxbridge_ini "$underlay" >"$e/$h/linuxbridge_agent.ini"
         openvswitch_ini "$underlay" >"$e/$h/openvswitch_agent.ini"
         l3_ini "$mode" "$driver" >"$e/$h/l3_agent.ini.new"
