@@ -81,6 +81,12 @@ func ipv6Off(k *walker, t sim.Target, ns *nettest.Namespace) string {
 
 func rename(k *walker, t sim.Target, ns *nettest.Namespace) string {
 	k.disturbs = true
+	// What a daemon left on a device, and what the table's record says of it, is known
+	// by the device's name: one that never saw the namespace can't tell whose setting
+	// the other device has.
+	if d := t.Host.Daemon(); d != nil {
+		d.AwaitReady(t.Host)
+	}
 	ns.Batch("link set "+t.Device+" down", "link set "+t.Device+" name away0", "link set away0 up")
 	did := k.meanwhile()
 	ns.Batch("link set away0 down", "link set away0 name "+t.Device, "link set "+t.Device+" up")
