@@ -19,6 +19,8 @@ const (
 // errFull is why lines are lost that nobody tried to write.
 var errFull = errors.New("nobody took the lines that came before")
 
+var errPatience = fmt.Errorf("log not written within %s", patience)
+
 // Options of [New].
 type Options struct {
 	// Note makes the line, with its end, that stands for lost ones.
@@ -96,26 +98,29 @@ func (s *Sink) Sync() error {
 		select {
 		case <-idle:
 		case <-timer.C:
-			return fmt.Errorf("log not written within %s", patience)
+			return errPatience
 		}
 	}
 }
 
-// Close is Sync, and the end: what comes later is lost. After an error a write is
-// still under way.
+// Close is the end: what comes later is lost. It waits until all is written that was
+// queued, but not long. After an error a write is still under way.
 func (s *Sink) Close() error {
-	err := s.Sync()
 	s.mu.Lock()
-	s.closed = true
+	s.closed = true // first: one more line could be the one that blocks
 	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
-	if err == nil {
-		<-s.ended
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-s.ended:
+		return nil
+	case <-timer.C:
+		return errPatience
 	}
-	return err
 }
 
 func (s *Sink) run() {

@@ -175,3 +175,41 @@ func TestAPipeThatNobodyReads(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+type slow struct{ lines int }
+
+func (s *slow) Write(p []byte) (int, error) {
+	time.Sleep(10 * time.Millisecond)
+	s.lines++
+	return len(p), nil
+}
+
+// Whoever still logs does not keep the end from coming: one more line could be the
+// one that blocks.
+func TestOthersStillWriteAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &slow{}
+		s := logsink.New(out, logsink.Options{Note: func(int, error) []byte { return nil }})
+		stop := make(chan struct{})
+		go func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(5 * time.Millisecond):
+					_, _ = s.Write([]byte("more\n"))
+				}
+			}
+		}()
+		time.Sleep(100 * time.Millisecond)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		written := out.lines
+		time.Sleep(100 * time.Millisecond)
+		if out.lines != written {
+			t.Errorf("%d lines written after the end", out.lines-written)
+		}
+		close(stop)
+	})
+}
