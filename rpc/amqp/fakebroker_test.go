@@ -35,6 +35,19 @@ func sendMethod(w io.Writer, channel uint16, method uint32, args ...byte) error 
 // oddBroker serves one connection. It answers confirm.select with something
 // else and sends the methods that it got.
 func oddBroker(c net.Conn, got chan<- uint32) error {
+	return fakeBroker(c, func(channel uint16, method uint32, _ []byte) error {
+		got <- method
+		switch method {
+		case confirmSelect:
+			return sendMethod(c, channel, qosOk)
+		default:
+			return answerUsually(c, channel, method)
+		}
+	})
+}
+
+// fakeBroker hands each method with its arguments to answer, until the client hangs up.
+func fakeBroker(c net.Conn, answer func(channel uint16, method uint32, args []byte) error) error {
 	defer func() { _ = c.Close() }()
 	if _, err := io.ReadFull(c, make([]byte, 8)); err != nil { // "AMQP" and the version
 		return err
@@ -49,7 +62,6 @@ func oddBroker(c net.Conn, got chan<- uint32) error {
 		if _, err := io.ReadFull(c, head); err != nil {
 			return err
 		}
-		channel := binary.BigEndian.Uint16(head[1:])
 		body := make([]byte, binary.BigEndian.Uint32(head[3:])+1)
 		if _, err := io.ReadFull(c, body); err != nil {
 			return err
@@ -57,25 +69,25 @@ func oddBroker(c net.Conn, got chan<- uint32) error {
 		if head[0] != 1 {
 			continue
 		}
-		method := binary.BigEndian.Uint32(body)
-		got <- method
-		var err error
-		switch method {
-		case connectionStartOk:
-			err = sendMethod(c, 0, connectionTune, 7, 255, 0, 2, 0, 0, 0, 0)
-		case connectionOpen:
-			err = sendMethod(c, 0, connectionOpenOk, 0)
-		case channelOpen:
-			err = sendMethod(c, channel, channelOpenOk, 0, 0, 0, 0)
-		case confirmSelect:
-			err = sendMethod(c, channel, qosOk)
-		case channelClose:
-			err = sendMethod(c, channel, channelCloseOk)
-		}
-		if err != nil {
+		if err := answer(binary.BigEndian.Uint16(head[1:]), binary.BigEndian.Uint32(body), body[4:]); err != nil {
 			return err
 		}
 	}
+}
+
+// answerUsually answers what every connection and channel begins and ends with.
+func answerUsually(c net.Conn, channel uint16, method uint32) error {
+	switch method {
+	case connectionStartOk:
+		return sendMethod(c, 0, connectionTune, 7, 255, 0, 2, 0, 0, 0, 0)
+	case connectionOpen:
+		return sendMethod(c, 0, connectionOpenOk, 0)
+	case channelOpen:
+		return sendMethod(c, channel, channelOpenOk, 0, 0, 0, 0)
+	case channelClose:
+		return sendMethod(c, channel, channelCloseOk)
+	}
+	return nil
 }
 
 // A channel that cannot be put into confirm mode is given back.

@@ -49,56 +49,27 @@ func deliver(w io.Writer, channel uint16, consumer string, tag uint64) error {
 // with the channel and the consumer's tag, and goes on reading. Acknowledged
 // delivery tags are sent to acks.
 func serveConsumer(c net.Conn, acks chan<- uint64, script func(w io.Writer, channel uint16, consumer string) error) error {
-	defer func() { _ = c.Close() }()
-	if _, err := io.ReadFull(c, make([]byte, 8)); err != nil {
-		return err
-	}
-	start := append([]byte{0, 9, 0, 0, 0, 0, 0, 0, 0, 8}, "AMQPLAIN"...)
-	start = append(append(start, 0, 0, 0, 5), "en_US"...)
-	if err := sendMethod(c, 0, connectionStart, start...); err != nil {
-		return err
-	}
-	for {
-		head := make([]byte, 7)
-		if _, err := io.ReadFull(c, head); err != nil {
-			return err
-		}
-		channel := binary.BigEndian.Uint16(head[1:])
-		body := make([]byte, binary.BigEndian.Uint32(head[3:])+1)
-		if _, err := io.ReadFull(c, body); err != nil {
-			return err
-		}
-		if head[0] != 1 {
-			continue
-		}
-		var err error
-		switch args := body[4:]; binary.BigEndian.Uint32(body) {
-		case connectionStartOk:
-			err = sendMethod(c, 0, connectionTune, 7, 255, 0, 2, 0, 0, 0, 0)
-		case connectionOpen:
-			err = sendMethod(c, 0, connectionOpenOk, 0)
-		case channelOpen:
-			err = sendMethod(c, channel, channelOpenOk, 0, 0, 0, 0)
-		case channelClose:
-			err = sendMethod(c, channel, channelCloseOk)
+	return fakeBroker(c, func(channel uint16, method uint32, args []byte) error {
+		switch method {
 		case confirmSelect:
-			err = sendMethod(c, channel, confirmSelectOk)
+			return sendMethod(c, channel, confirmSelectOk)
 		case queueDeclare:
-			err = sendMethod(c, channel, queueDeclareOk, append(shortstr("q"), make([]byte, 8)...)...)
+			return sendMethod(c, channel, queueDeclareOk, append(shortstr("q"), make([]byte, 8)...)...)
 		case basicConsume:
 			args = args[2:] // ticket
 			args = args[1+args[0]:]
 			consumer := string(args[1 : 1+args[0]])
-			if err = sendMethod(c, channel, basicConsumeOk, shortstr(consumer)...); err == nil {
-				err = script(c, channel, consumer)
+			if err := sendMethod(c, channel, basicConsumeOk, shortstr(consumer)...); err != nil {
+				return err
 			}
+			return script(c, channel, consumer)
 		case basicAck:
 			acks <- binary.BigEndian.Uint64(args)
+		default:
+			return answerUsually(c, channel, method)
 		}
-		if err != nil {
-			return err
-		}
-	}
+		return nil
+	})
 }
 
 // hostile connects to a broker that sends what script says, and returns what is
