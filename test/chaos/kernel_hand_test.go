@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"neutron-ndp-proxy-agent/dataplane"
 	"neutron-ndp-proxy-agent/test/sim"
 )
 
@@ -20,12 +21,6 @@ const (
 
 	saysFight = "again and again"
 )
-
-// saysDrift matches what the log says of things of one kind that others changed,
-// and how many.
-func saysDrift(kind string) string {
-	return fmt.Sprintf(`drift repaired.*"kind": "%s", "count": (\d+)}`, kind)
-}
 
 // handFaults are an administrator who removes or changes what is ours, and
 // programs that do it all the time.
@@ -38,29 +33,29 @@ func handFaults() []fault {
 	}
 	victim, dvr := []string{"victim"}, []string{"dvr"}
 	return []fault{
-		{name: "entry deleted by hand and found by the audit", hits: victim, still: true, drift: map[string]int{"entry": 1}, within: repaired, do: hand(deleteEntry)},
-		{name: "table deleted by hand and found by the audit", hits: victim, still: true, opens: true, drift: map[string]int{"filter": 1}, within: repaired, do: hand(deleteTable)},
-		{name: "entry deleted by hand", hits: victim, drift: map[string]int{"entry": 1}, within: repaired, do: hand(deleteEntry)},
-		{name: "entry of ours added by hand", drift: map[string]int{"entry": 1}, within: repaired, do: hand(func(s *stage, p *part) {
+		{name: "entry deleted by hand and found by the audit", hits: victim, still: true, drift: map[dataplane.Kind]int{"entry": 1}, within: repaired, do: hand(deleteEntry)},
+		{name: "table deleted by hand and found by the audit", hits: victim, still: true, opens: true, drift: map[dataplane.Kind]int{"filter": 1}, within: repaired, do: hand(deleteTable)},
+		{name: "entry deleted by hand", hits: victim, drift: map[dataplane.Kind]int{"entry": 1}, within: repaired, do: hand(deleteEntry)},
+		{name: "entry of ours added by hand", drift: map[dataplane.Kind]int{"entry": 1}, within: repaired, do: hand(func(s *stage, p *part) {
 			s.ip(p, "neigh replace proxy", p.hidden.Addr.String(), "dev", p.device, "protocol 110")
 		})},
-		{name: "table deleted by hand", hits: victim, opens: true, drift: map[string]int{"filter": 1}, within: repaired, do: hand(deleteTable)},
-		{name: "rules of the filter flushed by hand", hits: victim, opens: true, drift: map[string]int{"filter": 1}, within: repaired,
+		{name: "table deleted by hand", hits: victim, opens: true, drift: map[dataplane.Kind]int{"filter": 1}, within: repaired, do: hand(deleteTable)},
+		{name: "rules of the filter flushed by hand", hits: victim, opens: true, drift: map[dataplane.Kind]int{"filter": 1}, within: repaired,
 			do: hand(func(s *stage, p *part) {
 				s.host.Namespace(p.namespace).Run("nft", "flush chain ip6", sim.Table, "forward")
 			})},
-		{name: "address taken from the filter by hand", hits: victim, drift: map[string]int{"filter": 1}, within: repaired,
+		{name: "address taken from the filter by hand", hits: victim, drift: map[dataplane.Kind]int{"filter": 1}, within: repaired,
 			do: hand(func(s *stage, p *part) {
 				s.host.Namespace(p.namespace).Run("nft", "delete element ip6", sim.Table, "published-"+p.device, "{", p.steady.Addr.String(), "}")
 			})},
-		{name: "proxy_ndp changed by hand", hits: victim, drift: map[string]int{"sysctl": 1}, within: repaired, do: hand(switchOff)},
-		{name: "proxy_delay changed by hand", hits: victim, drift: map[string]int{"sysctl": 1}, within: repaired,
+		{name: "proxy_ndp changed by hand", hits: victim, drift: map[dataplane.Kind]int{"sysctl": 1}, within: repaired, do: hand(switchOff)},
+		{name: "proxy_delay changed by hand", hits: victim, drift: map[dataplane.Kind]int{"sysctl": 1}, within: repaired,
 			do: hand(func(s *stage, p *part) {
 				s.host.Namespace(p.namespace).Sysctl("net/ipv6/neigh/"+p.device+"/proxy_delay", "77")
 			})},
-		{name: "host route deleted by hand", hits: dvr, drift: map[string]int{"route": 1}, within: repaired, do: onDVR(deleteRoute)},
-		{name: "way back deleted by hand", hits: dvr, drift: map[string]int{"rule": 2}, within: repaired, do: onDVR(deleteRules)},
-		{name: "all of ours removed by hand", hits: []string{"victim", "dvr"}, opens: true, drift: map[string]int{"filter": 2}, within: repaired,
+		{name: "host route deleted by hand", hits: dvr, drift: map[dataplane.Kind]int{"route": 1}, within: repaired, do: onDVR(deleteRoute)},
+		{name: "way back deleted by hand", hits: dvr, drift: map[dataplane.Kind]int{"rule": 2}, within: repaired, do: onDVR(deleteRules)},
+		{name: "all of ours removed by hand", hits: []string{"victim", "dvr"}, opens: true, drift: map[dataplane.Kind]int{"filter": 2}, within: repaired,
 			do: func(s *stage, _ *testing.T) {
 				for _, p := range []*part{s.victim, s.dvr} {
 					deleteTable(s, p)

@@ -141,6 +141,8 @@ func (s *stage) brokerAt(port int) string {
 	return fmt.Sprintf("%s:%s@%s:%d", agentUser, agentSecret, controlAddr, port)
 }
 
+func (s *stage) runtimeDir() string { return filepath.Join(s.dir, "run") }
+
 // config is an operator's configuration, impatient.
 func (s *stage) config() string {
 	return fmt.Sprintf(`[DEFAULT]
@@ -164,7 +166,7 @@ audit_interval = %.0f
 queue_expires = 60
 announce_interval = 0.1
 `, s.host.Name, s.host.Mode, s.hosts, callTimeout.Seconds(), heartbeat.Seconds(), retryMax.Seconds(),
-		s.host.Lab.Dir, filepath.Join(s.dir, "run"), audit.Seconds())
+		s.host.Lab.Dir, s.runtimeDir(), audit.Seconds())
 }
 
 // start runs the daemon and waits until it is ready.
