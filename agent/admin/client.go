@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -19,7 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clientLimit bounds a question, the wait for others included; maxAnswer an answer.
+// clientLimit bounds a question whose context has no deadline, the wait for others
+// included; maxAnswer an answer.
 const (
 	clientLimit = 10 * time.Second
 	maxAnswer   = 64 << 20
@@ -43,7 +45,6 @@ func NewClient(path string) *Client {
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)
 	}
 	return &Client{path: path, http: &http.Client{
-		Timeout:   clientLimit,
 		Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true, MaxResponseHeaderBytes: maxHeader},
 	}}
 }
@@ -51,18 +52,43 @@ func NewClient(path string) *Client {
 // Status asks for the daemon's status, and also returns the answer as it came, which
 // may have fields that this build does not know.
 func (c *Client) Status(ctx context.Context) (s Status, raw []byte, err error) {
-	raw, err = c.get(ctx, "/v1/status")
-	if err == nil {
-		err = json.Unmarshal(raw, &s)
-	}
+	raw, err = c.Get(ctx, "/v1/status", nil, &s)
 	if err != nil {
-		return Status{}, nil, fmt.Errorf("control socket %s: %w", c.path, err)
+		return Status{}, nil, err
 	}
 	return s, raw, nil
 }
 
-func (c *Client) get(ctx context.Context, path string) ([]byte, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://daemon"+path, nil)
+// Get asks a question, and also returns the answer as it came. The error of a daemon
+// that answers with one is a [*Refusal], and any error names the socket.
+func (c *Client) Get(ctx context.Context, path string, query url.Values, into any) (raw []byte, err error) {
+	return c.ask(ctx, http.MethodGet, path, query, into)
+}
+
+// Post gives an order. Its error is like that of Get.
+func (c *Client) Post(ctx context.Context, path string, query url.Values, into any) (raw []byte, err error) {
+	return c.ask(ctx, http.MethodPost, path, query, into)
+}
+
+func (c *Client) ask(ctx context.Context, method, path string, query url.Values, into any) (raw []byte, err error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, clientLimit)
+		defer cancel()
+	}
+	raw, err = c.fetch(ctx, method, path, query)
+	if err == nil && into != nil {
+		err = json.Unmarshal(raw, into)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("control socket %s: %w", c.path, err)
+	}
+	return raw, nil
+}
+
+func (c *Client) fetch(ctx context.Context, method, path string, query url.Values) ([]byte, error) {
+	where := url.URL{Scheme: "http", Host: "daemon", Path: path, RawQuery: query.Encode()}
+	r, err := http.NewRequestWithContext(ctx, method, where.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +109,7 @@ func (c *Client) get(ctx context.Context, path string) ([]byte, error) {
 		if json.Unmarshal(body, &p) != nil || p.Error == "" {
 			p.Error = "is it a daemon of another version?"
 		}
-		return nil, fmt.Errorf("%s: %s", answer.Status, printable(p.Error, maxText))
+		return nil, &Refusal{answer.StatusCode, answer.Status + ": " + printable(p.Error, maxText)}
 	}
 	return body, nil
 }
@@ -97,7 +123,7 @@ func (c *Client) explain(err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: %s", ErrNoPermission, mayConnect(c.path))
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("a daemon listens there, but did not answer within %v", clientLimit)
+		return fmt.Errorf("a daemon listens there, but did not answer in time")
 	}
 	return err
 }

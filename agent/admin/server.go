@@ -2,11 +2,10 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,7 +22,7 @@ const (
 	headerLimit  = 2 * time.Second
 	readLimit    = 3 * time.Second // of the whole request
 	writeLimit   = 5 * time.Second // of the answer, from the end of the header on
-	computeLimit = 2 * time.Second // until another one's question is answered
+	computeLimit = 2 * time.Second // of the status, until another one's question is answered
 )
 
 // lookEvery is how often the socket is looked after, and tried again.
@@ -36,7 +35,12 @@ type Options struct {
 	// Status is what GET /v1/status answers. It is called by one client at a time,
 	// and must not wait for the outside.
 	Status func() Status
-	Log    *zap.Logger
+	// Methods are what else can be asked for.
+	Methods []Method
+	// Handlers answer in another form than JSON, by a pattern of [http.ServeMux].
+	// Each bounds itself, and has no more than writeLimit.
+	Handlers map[string]http.Handler
+	Log      *zap.Logger
 }
 
 // Server answers at the control socket.
@@ -44,15 +48,23 @@ type Server struct {
 	o Options
 	// every is lookEvery.
 	every time.Duration
-	// computing has room for one answer that is being made.
-	computing chan struct{}
+	// methods are those of the options, and the status.
+	methods []*method
 	// trouble is what was said of the socket, "" if it is well.
 	trouble string
 }
 
 // New returns a server; Run does the work.
 func New(o Options) *Server {
-	return &Server{o: o, every: lookEvery, computing: make(chan struct{}, 1)}
+	s := &Server{o: o, every: lookEvery}
+	status := Method{
+		Pattern: "GET /v1/status", Limit: computeLimit,
+		Answer: func(context.Context, url.Values) (any, error) { return o.Status(), nil },
+	}
+	for _, m := range append([]Method{status}, o.Methods...) {
+		s.methods = append(s.methods, newMethod(m, o.Log))
+	}
+	return s
 }
 
 // Run answers until the context ends, and then removes the socket. It returns no
@@ -83,7 +95,7 @@ func (s *Server) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	web := s.web()
+	web := s.web(ctx)
 	defer func() {
 		if err := errors.Join(web.Close(), ignoreClosed(l.Close())); err != nil {
 			s.o.Log.Warn("closing the control socket", zap.Error(err))
@@ -119,9 +131,14 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-func (s *Server) web() *http.Server {
+func (s *Server) web(ctx context.Context) *http.Server {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", s.answer(func(*http.Request) (any, error) { return s.o.Status(), nil }))
+	for _, m := range s.methods {
+		mux.HandleFunc(m.Pattern, m.serve(ctx))
+	}
+	for pattern, h := range s.o.Handlers {
+		mux.Handle(pattern, h)
+	}
 	complaints, err := zap.NewStdLogAt(s.o.Log, zap.DebugLevel) // of connections that end, and of descriptors that lack
 	if err != nil {
 		complaints = zap.NewStdLog(s.o.Log)
@@ -134,52 +151,4 @@ func (s *Server) web() *http.Server {
 	}
 	web.SetKeepAlivesEnabled(false)
 	return web
-}
-
-// answer makes a handler of what answers with something for JSON. One answer is made
-// at a time, so that many clients cost no more than one; it is written to all at
-// once, so that none waits for a slow one.
-func (s *Server) answer(ask func(*http.Request) (any, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		body, code := s.compute(r, ask)
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(code)
-		_, err := w.Write(append(body, '\n')) // #nosec G705 -- JSON, and called so
-		s.o.Log.Debug("control socket: answered", zap.String("client", r.RemoteAddr), zap.String("method", r.Method),
-			zap.String("path", r.URL.Path), zap.Int("code", code), zap.Int("bytes", len(body)), zap.Duration("took", time.Since(start)), zap.Error(err))
-	}
-}
-
-// compute makes one answer. The request's own context does not count: it ends also
-// when the client only said that it has nothing more to send (shutdown(2)).
-func (s *Server) compute(r *http.Request, ask func(*http.Request) (any, error)) (body []byte, code int) {
-	late := time.NewTimer(computeLimit)
-	defer late.Stop()
-	select {
-	case s.computing <- struct{}{}:
-		defer func() { <-s.computing }()
-	case <-late.C:
-		return failure(errors.New("the daemon is busy with another client's question, or stuck")), http.StatusServiceUnavailable
-	}
-	what, err := ask(r)
-	if err == nil {
-		if body, err = json.Marshal(what); err == nil {
-			return body, http.StatusOK
-		}
-	}
-	return failure(err), http.StatusInternalServerError
-}
-
-// problem is the body of an answer that is none.
-type problem struct {
-	Error string `json:"error"`
-}
-
-func failure(err error) []byte {
-	body, broken := json.Marshal(problem{printable(err.Error(), maxText)})
-	if broken != nil { // a struct of one string
-		return fmt.Appendf(nil, "{}")
-	}
-	return body
 }

@@ -25,7 +25,7 @@ const (
 	exitOK          = 0
 	exitFailed      = 1 // something outside that a restart may mend, a log file that can't be opened or an L3 agent that does the same included
 	exitUsage       = 2 // the command line or the configuration: a restart does not help
-	exitUnreachable = 3 // of status: no daemon could be asked
+	exitUnreachable = 3 // of a command that asks the daemon: none could be asked
 	// exitNoPermission is EX_NOPERM of sysexits.h, by which name systemd shows
 	// it: a capability is missing, or something can't be read or written.
 	exitNoPermission = 77
@@ -48,8 +48,8 @@ func main() {
 }
 
 func run(arguments []string, stdout, stderr io.Writer) int {
-	if len(arguments) > 0 && arguments[0] == "status" {
-		return status(arguments[1:], stdout, stderr)
+	if c, ok := find(arguments); ok {
+		return c.run(c, arguments[1:], stdout, stderr)
 	}
 	return runDaemon(arguments, stdout, stderr)
 }
@@ -63,7 +63,9 @@ func runDaemon(arguments []string, stdout, stderr io.Writer) int {
 	generate := fs.Bool("generate-config", false, "print a sample ndp_proxy_agent.ini with every option and exit")
 	debug := fs.Bool("debug", false, "log at debug level whatever the configuration says")
 	fs.Usage = func() {
-		fmt.Fprintln(stderr, "usage: neutron-ndp-proxy-agent [options]\n       neutron-ndp-proxy-agent status [options]\noptions of the daemon:")
+		fmt.Fprintln(stderr, "usage: neutron-ndp-proxy-agent [options]\n       neutron-ndp-proxy-agent <command> [options]\ncommands:")
+		listCommands(stderr)
+		fmt.Fprintln(stderr, "options of the daemon (-h after a command shows its own):")
 		fs.PrintDefaults()
 	}
 	switch err := fs.Parse(arguments); {
