@@ -70,9 +70,7 @@ func (a *Agent) look(ctx context.Context, item reconcile.Item) ending {
 		return a.equalize(ctx, item, view)
 	}
 	view.Unread = view.Unread || !view.Synced
-	if view.Unread && len(a.knownBefore(ns)) == 0 || !a.o.Scope(ns) && !a.following.worksIn(ns) {
-		// Nothing is known of it for sure, or it is none of our business: so
-		// nothing may be removed.
+	if a.untouchable(ns, view) {
 		return settled
 	}
 	alias, err := a.isAlias(ns)
@@ -98,24 +96,17 @@ func (a *Agent) equalize(ctx context.Context, item reconcile.Item, view inventor
 	if item.Deep {
 		depth = dataplane.Deep
 	}
-	have, err := a.o.Dataplane.Observe(ctx, ns, depth)
+	found, err := a.preview(ctx, ns, view, depth)
 	if err != nil {
 		return a.unobserved(ctx, item, st, err)
 	}
-	seen, unreadable := a.seen(ctx, ns, entries, have)
-	p := plan.Namespace(ns, entries, seen, a.o.Plan)
-	known := plan.Claims(ns, entries)
-	if view.Unread {
-		var ok bool
-		before := a.knownBefore(ns)
-		if p.State, ok = plan.Hold(p.State, slices.Concat(known, before), have); !ok {
-			a.know(ns, slices.Concat(known, before))
-			st.wait("a router that may be in the namespace is not known yet, and what is there of it has no filter")
-			a.report(ns, item, st, dataplane.Result{})
-			return settled
-		}
+	p, have, changes, known := found.Plan, found.Seen.Observation, found.Changes, plan.Claims(ns, entries)
+	if found.Untouchable != "" {
+		a.know(ns, slices.Concat(known, a.knownBefore(ns)))
+		st.wait(found.Untouchable)
+		a.report(ns, item, st, dataplane.Result{})
+		return settled
 	}
-	changes := dataplane.Diff(p.State, have)
 	result := dataplane.Result{Failures: changes.Failures}
 	a.silence(ns, p.State)
 	if !changes.Empty() {
@@ -136,7 +127,7 @@ func (a *Agent) equalize(ctx context.Context, item reconcile.Item, view inventor
 	}
 	st.notice = notice(p.State, have)
 	st.judge(p, have, result, err)
-	st.blame(unreadable)
+	st.blame(found.Unreadable)
 	a.report(ns, item, st, result)
 	end := st.ending(result, err)
 	if end == settled {
@@ -144,7 +135,7 @@ func (a *Agent) equalize(ctx context.Context, item reconcile.Item, view inventor
 	} else {
 		a.know(ns, slices.Concat(known, a.knownBefore(ns)))
 	}
-	if end == settled && unreadable != nil {
+	if end == settled && found.Unreadable != nil {
 		return troubled
 	}
 	return end
