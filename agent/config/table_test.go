@@ -41,6 +41,20 @@ func TestSample(t *testing.T) {
 	}
 }
 
+// TestReference keeps docs/options.md what the table says.
+func TestReference(t *testing.T) {
+	var b strings.Builder
+	if err := GenerateReference(&b); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, filepath.Join("..", "..", "docs", "options.md"), b.String())
+	for _, r := range rows() {
+		if heading, cell := "### `"+r.Name+"`", "| `["+r.Group+"]` | `"+r.Name+"` |"; !strings.Contains(b.String(), heading) && !strings.Contains(b.String(), cell) {
+			t.Errorf("%v is not in the reference", r.name())
+		}
+	}
+}
+
 // TestTable checks what the table promises: it is complete, its defaults obey
 // its own rules, and set and get are inverse.
 func TestTable(t *testing.T) {
