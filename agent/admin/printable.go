@@ -1,26 +1,6 @@
 package admin
 
-import (
-	"strings"
-	"unicode"
-	"unicode/utf8"
-)
+import "neutron-ndp-proxy-agent/agent/plaintext"
 
-// printable makes a text fit for one line of a terminal, and cuts it to most bytes:
-// names and reasons may come from outside.
-func printable(s string, most int) string {
-	const cut = "..."
-	if len(s) > most {
-		n := most - len(cut)
-		for n > 0 && !utf8.RuneStart(s[n]) {
-			n--
-		}
-		s = s[:n] + cut
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) && r != utf8.RuneError {
-			return r
-		}
-		return '?'
-	}, s)
-}
+// printable is for names and reasons, which may come from outside.
+func printable(s string, most int) string { return plaintext.Line(s, most) }
