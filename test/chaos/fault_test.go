@@ -40,6 +40,9 @@ type fault struct {
 	// be lost and whose namespaces may lose things of others; of no other part
 	// may they. After a fault what was planted there is planted anew.
 	hits []string
+	// calm is how long it must have been quiet before, for the log to tell of it as
+	// of something new.
+	calm time.Duration
 	// still: Neutron does nothing meanwhile, so that audits or the kernel's own
 	// events have to tell.
 	still bool

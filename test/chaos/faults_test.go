@@ -57,6 +57,7 @@ func TestMixed(t *testing.T) {
 			list = lasting
 		}
 		f := list[rng.IntN(len(list))]
+		time.Sleep(f.calm)
 		o := s.survive(t, f)
 		done[f.name]++
 		total.sent, total.lost = total.sent+o.sent, total.lost+o.lost

@@ -100,6 +100,8 @@ func deleteRules(s *stage, p *part) { s.ip(p, "rule flush protocol 110") }
 const (
 	fightTime = 8 * time.Second
 	fightStep = 5 * time.Millisecond
+	// fightCalm is longer than it takes the agent's damper to forget the churn before.
+	fightCalm = 15 * time.Second
 	// fightCPU is how much of a processor the daemon, with the race detector, may
 	// need in a fight.
 	fightCPU = 0.4
@@ -111,7 +113,7 @@ func fight(name, hits string, undo func(s *stage)) fault {
 	var began time.Time
 	var before time.Duration
 	return fault{
-		name: name, hits: []string{hits}, shows: saysFight, hold: fightTime, within: repaired,
+		name: name, hits: []string{hits}, shows: saysFight, calm: fightCalm, hold: fightTime, within: repaired,
 		do: func(s *stage, t *testing.T) {
 			stop = make(chan struct{})
 			began, before = time.Now(), s.cpu(t)
