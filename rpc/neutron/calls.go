@@ -29,9 +29,9 @@ type pullArgs struct {
 }
 
 // bulkPull asks for versioned objects (q-plugin 1.1).
-func (c *Client) bulkPull(ctx context.Context, a pullArgs) (json.RawMessage, error) {
+func (c *Client) bulkPull(ctx context.Context, m Method, a pullArgs) (json.RawMessage, error) {
 	var raw json.RawMessage
-	err := c.rpc.Call(ctx, topicServer, "1.1", "bulk_pull", a, &raw)
+	err := c.called(ctx, m, topicServer, "1.1", a, &raw)
 	return raw, err
 }
 
@@ -43,7 +43,7 @@ func (c *Client) NDPProxies(ctx context.Context, routerIDs []string) ([]NDPProxy
 	var proxies []NDPProxy
 	var bad []Malformed
 	for chunk := range slices.Chunk(routerIDs, c.cfg.ProxyChunk) {
-		raw, err := c.bulkPull(ctx, pullArgs{ndpProxyType, &version, map[string][]string{"router_id": chunk}})
+		raw, err := c.bulkPull(ctx, MethodProxies, pullArgs{ndpProxyType, &version, map[string][]string{"router_id": chunk}})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -66,7 +66,7 @@ func (c *Client) Ports(ctx context.Context, portIDs []string) ([]BoundPort, []Ma
 	var bad []Malformed
 	q := c.newQuestion("port", c.portChunk)
 	q.call = func(ctx context.Context, ids []string) (json.RawMessage, error) {
-		return c.bulkPull(ctx, pullArgs{portType, nil, map[string][]string{"id": ids}})
+		return c.bulkPull(ctx, MethodPorts, pullArgs{portType, nil, map[string][]string{"id": ids}})
 	}
 	q.take = func(raw json.RawMessage) error {
 		elems, err := list(raw, "answer")
@@ -91,7 +91,7 @@ func (c *Client) L3Agents(ctx context.Context, hosts []string) ([]Agent, []Malfo
 	var agents []Agent
 	var bad []Malformed
 	for chunk := range slices.Chunk(hosts, c.cfg.ProxyChunk) {
-		raw, err := c.bulkPull(ctx, pullArgs{agentType, nil, map[string][]string{"host": chunk, "agent_type": {L3AgentType}}})
+		raw, err := c.bulkPull(ctx, MethodAgents, pullArgs{agentType, nil, map[string][]string{"host": chunk, "agent_type": {L3AgentType}}})
 		if err != nil {
 			return nil, nil, err
 		}

@@ -61,6 +61,9 @@ type Config struct {
 	// Ids are looked for by their shape, that of a UUID, which is what Neutron
 	// gives to all ports.
 	WantPort func(id string) bool
+	// Called, if not nil, hears of each call that ended, how long it took and of its
+	// error; from any goroutine. It must not wait.
+	Called func(m Method, took time.Duration, err error)
 	// Version of this program, for the broker's connection list.
 	Version string
 	// Logger is for state changes and what is dropped; default none.

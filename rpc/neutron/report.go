@@ -38,7 +38,7 @@ const reportTime = "2006-01-02T15:04:05.000000"
 // server takes for older than its own start.
 func (c *Client) ReportState(ctx context.Context, s AgentState) (string, error) {
 	var answer string
-	err := c.rpc.Call(ctx, topicReports, "1.2", "report_state",
+	err := c.called(ctx, MethodReport, topicReports, "1.2",
 		oslo.Late(func() any { return c.reportArgs(s) }), &answer)
 	if err != nil {
 		return "", err

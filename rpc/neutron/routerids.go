@@ -22,7 +22,7 @@ const noAgent = "AgentNotFoundByTypeHost"
 // router, which such a server refuses (a RemoteError AgentNotFoundByTypeHost).
 func (c *Client) RouterIDs(ctx context.Context) ([]string, error) {
 	var raw json.RawMessage
-	if err := c.rpc.Call(ctx, topicL3Server, "1.9", "get_router_ids", hostArgs{c.cfg.Host}, &raw); err != nil {
+	if err := c.called(ctx, MethodRouterIDs, topicL3Server, "1.9", hostArgs{c.cfg.Host}, &raw); err != nil {
 		return nil, err
 	}
 	l, err := ids(raw, "answer")

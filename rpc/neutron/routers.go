@@ -45,6 +45,6 @@ func (c *Client) Routers(ctx context.Context, routerIDs []string) ([]Router, []M
 // routers of the host.
 func (c *Client) sync(ctx context.Context, routerIDs []string) (json.RawMessage, error) {
 	var raw json.RawMessage
-	err := c.rpc.Call(ctx, topicL3Server, "1.0", "sync_routers", syncArgs{c.cfg.Host, routerIDs}, &raw)
+	err := c.called(ctx, MethodRouters, topicL3Server, "1.0", syncArgs{c.cfg.Host, routerIDs}, &raw)
 	return raw, err
 }
