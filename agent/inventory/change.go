@@ -6,29 +6,52 @@ import (
 	"strings"
 )
 
-// dirt collects the namespaces that a change touched; the name "" stands for
-// news that are of none.
-type dirt map[string]bool
+// dirt collects the namespaces that a change touched, and why; the name "" stands
+// for news that are of none.
+type dirt struct {
+	names map[string][]Cause
+	// why is the cause of what changes of a router.
+	why func(routerID string) Cause
+}
 
-func (d dirt) add(r Router) {
+func (d *dirt) add(r Router) {
 	for _, a := range r.External {
-		d[a.Namespace] = true
+		d.mark(a.Namespace)
+		if c := d.why(r.ID); !c.none() && !slices.Contains(d.names[a.Namespace], c) {
+			d.names[a.Namespace] = append(d.names[a.Namespace], c)
+		}
 	}
 }
 
-func (d dirt) namespaces() []string {
-	delete(d, "")
-	return slices.Sorted(maps.Keys(d))
+func (d *dirt) mark(namespace string) {
+	if _, marked := d.names[namespace]; !marked {
+		d.names[namespace] = nil
+	}
 }
 
 // change runs fn under the lock and notifies about what it touched.
-func (i *Inventory) change(fn func(dirt)) {
-	d := dirt{}
+func (i *Inventory) change(fn func(*dirt)) {
+	i.changeFor(func(string) Cause { return Cause{} }, fn)
+}
+
+// changeFor does so too, and remembers why each namespace has to be looked at, under
+// the same lock: a [View] that has the change has its cause.
+func (i *Inventory) changeFor(why func(routerID string) Cause, fn func(*dirt)) {
+	d := &dirt{names: map[string][]Cause{}, why: why}
 	i.mu.Lock()
 	fn(d)
+	dirty := len(d.names) > 0
+	delete(d.names, "")
+	for ns, causes := range d.names {
+		if len(causes) > 0 {
+			c := i.causes[ns]
+			c.note(causes)
+			i.causes[ns] = c
+		}
+	}
 	i.mu.Unlock()
-	if len(d) > 0 {
-		i.notify(d.namespaces())
+	if dirty {
+		i.notify(slices.Sorted(maps.Keys(d.names)))
 	}
 }
 
@@ -49,12 +72,16 @@ type Snapshot struct {
 	// Ports are the places of ports of those proxies, as far as they are known
 	// already; the places of all others stay as they were.
 	Ports []Port
+	// Causes are the messages that were the reason to ask, by the id of the router.
+	Causes map[string]Cause
 	// Held are the routers that it could not describe, by id, with the names
 	// of the namespaces that may belong to them: what is there and belongs to
 	// no other router is not removed. A name that ends in a hyphen
 	// ([FIPNamespacePrefix]) stands for all that begin with it.
 	Held map[string][]string
 }
+
+func (s Snapshot) cause(routerID string) Cause { return s.Causes[routerID] }
 
 // has reports the routers that exist or may exist.
 func (s Snapshot) has() map[string]bool {
@@ -73,7 +100,7 @@ func (s Snapshot) has() map[string]bool {
 // newer than what the snapshot saw.
 func (i *Inventory) Replace(s Snapshot) {
 	first := false
-	i.change(func(d dirt) {
+	i.change(func(d *dirt) {
 		first = !i.synced
 		i.synced, i.at = true, i.journal.now()
 		has := s.has()
@@ -96,7 +123,7 @@ func (i *Inventory) Replace(s Snapshot) {
 // ReplaceRouters does the same for the routers of the given ids only: those
 // that the snapshot lacks are gone.
 func (i *Inventory) ReplaceRouters(ids []string, s Snapshot) {
-	i.change(func(d dirt) {
+	i.changeFor(s.cause, func(d *dirt) {
 		has := s.has()
 		for _, id := range ids {
 			if !has[id] {
@@ -111,7 +138,7 @@ func (i *Inventory) ReplaceRouters(ids []string, s Snapshot) {
 // ReplaceProxies sets the proxies of the given routers to those of the
 // snapshot, and leaves the routers themselves alone.
 func (i *Inventory) ReplaceProxies(ids []string, s Snapshot) {
-	i.change(func(d dirt) {
+	i.changeFor(s.cause, func(d *dirt) {
 		i.setProxies(ids, s, d)
 		i.replay(d)
 	})
@@ -119,7 +146,7 @@ func (i *Inventory) ReplaceProxies(ids []string, s Snapshot) {
 
 // setRouters is the common end of the replacing calls: routers, their
 // proxies, and the journal on top.
-func (i *Inventory) setRouters(s Snapshot, d dirt) {
+func (i *Inventory) setRouters(s Snapshot, d *dirt) {
 	for id, namespaces := range s.Held {
 		i.hold(id, namespaces, d)
 	}
@@ -135,7 +162,7 @@ func (i *Inventory) setRouters(s Snapshot, d dirt) {
 	i.replay(d)
 }
 
-func (i *Inventory) setRouter(r Router, d dirt) {
+func (i *Inventory) setRouter(r Router, d *dirt) {
 	old, known := i.routers[r.ID]
 	if known && equalRouter(old, r) {
 		return
@@ -152,24 +179,24 @@ func (i *Inventory) setRouter(r Router, d dirt) {
 	i.enter(r)
 	d.add(r)
 	if r.Awaits != "" {
-		d[""] = true
+		d.mark("")
 	}
 }
 
 // hold notes the namespaces of a router that could not be read; none: it could.
 // Either way they have to be looked at: what was left alone may have to go.
-func (i *Inventory) hold(id string, namespaces []string, d dirt) {
+func (i *Inventory) hold(id string, namespaces []string, d *dirt) {
 	if slices.Equal(i.held[id], namespaces) {
 		return
 	}
 	for _, ns := range slices.Concat(i.held[id], namespaces) {
 		if !isPrefix(ns) {
-			d[ns] = true
+			d.mark(ns)
 			continue
 		}
 		for used := range i.users { // the next sweep finds the others
 			if strings.HasPrefix(used, ns) {
-				d[used] = true
+				d.mark(used)
 			}
 		}
 	}
@@ -180,7 +207,7 @@ func (i *Inventory) hold(id string, namespaces []string, d dirt) {
 	i.held[id] = namespaces
 }
 
-func (i *Inventory) removeRouter(id string, d dirt) {
+func (i *Inventory) removeRouter(id string, d *dirt) {
 	old, known := i.routers[id]
 	if !known {
 		return
@@ -193,7 +220,7 @@ func (i *Inventory) removeRouter(id string, d dirt) {
 	delete(i.proxies, id)
 }
 
-func (i *Inventory) setProxies(ids []string, s Snapshot, d dirt) {
+func (i *Inventory) setProxies(ids []string, s Snapshot, d *dirt) {
 	keep, keepOf := set(s.KeepProxies), set(s.KeepProxiesOf)
 	wanted := map[string]map[string]Proxy{}
 	for _, p := range s.Proxies {

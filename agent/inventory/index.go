@@ -51,7 +51,7 @@ func leave(index map[string]map[string]bool, key, id string) {
 }
 
 // putProxy adds a proxy to a known router, or changes it.
-func (i *Inventory) putProxy(r Router, p Proxy, d dirt) {
+func (i *Inventory) putProxy(r Router, p Proxy, d *dirt) {
 	if r.ByPlace() {
 		// The new one first, so that the place of a port stays known.
 		i.ports.use(p.PortID, r.ID)
@@ -69,7 +69,7 @@ func (i *Inventory) putProxy(r Router, p Proxy, d dirt) {
 	d.add(r)
 }
 
-func (i *Inventory) dropProxy(r Router, p Proxy, d dirt) {
+func (i *Inventory) dropProxy(r Router, p Proxy, d *dirt) {
 	if r.ByPlace() {
 		i.ports.unuse(p.PortID, r.ID)
 	}

@@ -23,6 +23,7 @@ type Inventory struct {
 	peers   map[string]map[string]bool  // namespace behind a pair of devices -> ids of the routers in it
 	ports   ports
 	journal journal
+	causes  map[string]Causes // by namespace
 }
 
 // New returns an empty inventory that is not in sync. notify is called after
@@ -37,6 +38,7 @@ func New(notify func(namespaces []string)) *Inventory {
 		held:    map[string][]string{},
 		peers:   map[string]map[string]bool{},
 		ports:   newPorts(),
+		causes:  map[string]Causes{},
 		journal: journal{now: time.Now},
 	}
 }
@@ -133,7 +135,7 @@ func (i *Inventory) entry(id string) Entry {
 func (i *Inventory) Dependents(namespace string) []string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	d := dirt{}
+	d := map[string]bool{}
 	for id := range i.peers[namespace] {
 		for _, a := range i.routers[id].External {
 			if a.Inner != nil && a.Inner.PeerNamespace == namespace {
@@ -148,8 +150,9 @@ func (i *Inventory) Dependents(namespace string) []string {
 type Counts struct {
 	// Routers on this host, and those of them with NDP proxying enabled.
 	Routers, Enabled int
-	// Proxies of all routers on this host.
-	Proxies int
+	// Proxies of all routers on this host; Disabled are those of routers that are
+	// not enabled.
+	Proxies, Disabled int
 	// Elsewhere are those of enabled routers that are known to be another
 	// host's to serve, since their ports are in no place that is served here.
 	Elsewhere int
@@ -167,6 +170,7 @@ func (i *Inventory) Counts() Counts {
 	for id, r := range i.routers {
 		c.Proxies += len(i.proxies[id])
 		if !r.Enabled {
+			c.Disabled += len(i.proxies[id])
 			continue
 		}
 		c.Enabled++

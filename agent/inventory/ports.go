@@ -44,7 +44,7 @@ func (p *ports) unuse(port, router string) {
 // known. It reports whether a proxy of a router on this host is concerned. The
 // caller sees to it that no older news comes after newer.
 func (i *Inventory) SetPort(p Port) (local bool) {
-	i.change(func(d dirt) {
+	i.change(func(d *dirt) {
 		local = len(i.ports.users[p.ID]) > 0
 		i.setPort(p, d)
 	})
@@ -53,7 +53,7 @@ func (i *Inventory) SetPort(p Port) (local bool) {
 
 // SetPorts does the same for many at once.
 func (i *Inventory) SetPorts(ports []Port) {
-	i.change(func(d dirt) {
+	i.change(func(d *dirt) {
 		for _, p := range ports {
 			i.setPort(p, d)
 		}
@@ -130,7 +130,7 @@ func (i *Inventory) Awaits(routerID string) (awaits, here bool) {
 	return true, false
 }
 
-func (i *Inventory) setPort(p Port, d dirt) {
+func (i *Inventory) setPort(p Port, d *dirt) {
 	if len(i.ports.users[p.ID]) == 0 || i.ports.places[p.ID] == p.Place {
 		return
 	}

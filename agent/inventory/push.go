@@ -111,12 +111,12 @@ func (i *Inventory) ForgetPushes() {
 // whether the proxy's router is on this host: others come in numbers, since the
 // fanout is cloud-wide.
 func (i *Inventory) SetProxy(p Proxy) (local bool) {
-	return i.push(push{proxy: p})
+	return i.push(push{proxy: p}, Cause{})
 }
 
 // RemoveProxy records that a proxy was deleted.
 func (i *Inventory) RemoveProxy(p Proxy) (local bool) {
-	return i.push(push{proxy: p, deleted: true})
+	return i.push(push{proxy: p, deleted: true}, Cause{})
 }
 
 // Full reports whether a router has so many proxies that no more are learned
@@ -127,8 +127,8 @@ func (i *Inventory) Full(routerID string) bool {
 	return len(i.proxies[routerID]) >= MaxProxies || i.total >= maxProxies
 }
 
-func (i *Inventory) push(p push) (local bool) {
-	i.change(func(d dirt) {
+func (i *Inventory) push(p push, why Cause) (local bool) {
+	i.changeFor(func(string) Cause { return why }, func(d *dirt) {
 		if !i.journal.pulling {
 			i.journal.prune(i.journal.now())
 		}
@@ -141,7 +141,7 @@ func (i *Inventory) push(p push) (local bool) {
 	return local
 }
 
-func (i *Inventory) replay(d dirt) {
+func (i *Inventory) replay(d *dirt) {
 	if !i.journal.pulling {
 		return
 	}
@@ -150,7 +150,7 @@ func (i *Inventory) replay(d dirt) {
 	}
 }
 
-func (i *Inventory) applyPush(p push, d dirt) (local bool) {
+func (i *Inventory) applyPush(p push, d *dirt) (local bool) {
 	r, known := i.routers[p.proxy.RouterID]
 	if !known {
 		return false

@@ -17,13 +17,16 @@ type View struct {
 	Unread bool
 	// Synced is [Inventory.Synced].
 	Synced bool
+	// Because are the messages that told of what no look has answered so far; see
+	// [Inventory.Answered].
+	Because Causes
 }
 
 // View returns what is known of a namespace.
 func (i *Inventory) View(name string) View {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	v := View{Unread: i.unread(name), Synced: i.synced}
+	v := View{Unread: i.unread(name), Synced: i.synced, Because: i.causes[name]}
 	for _, id := range slices.Sorted(maps.Keys(i.users[name])) {
 		v.Entries = append(v.Entries, i.entry(id))
 	}

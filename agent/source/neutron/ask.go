@@ -33,14 +33,14 @@ func (s *Source) round(ctx context.Context, w wanted) {
 		s.renew(ctx) // before the questions: what comes after them is pushed
 	}
 	s.leave(w.left)
-	if w.full && s.attempt(ctx, "full sync", wanted{full: true}, s.pullAll) {
+	if w.full && s.attempt(ctx, FullSync, wanted{full: true}, s.pullAll) {
 		if w.audit {
 			s.allPorts(true)
 		}
 		return
 	}
 	s.urgent(ctx, w)
-	if w.audit && s.attempt(ctx, "audit", wanted{audit: true}, s.pullAllProxies) {
+	if w.audit && s.attempt(ctx, Audit, wanted{audit: true}, s.pullAllProxies) {
 		s.allPorts(true)
 		w.turn = true
 		// What a message asks for does not wait for the end of the audit.
@@ -49,7 +49,7 @@ func (s *Source) round(ctx context.Context, w wanted) {
 		s.urgent(ctx, more)
 	}
 	if w.turn {
-		s.attempt(ctx, "audit of routers", wanted{turn: true}, s.pullTurn)
+		s.attempt(ctx, AuditRouters, wanted{turn: true}, s.pullTurn)
 	}
 }
 
@@ -68,29 +68,31 @@ func (s *Source) renew(ctx context.Context) {
 // urgent asks for what messages were about.
 func (s *Source) urgent(ctx context.Context, w wanted) {
 	if len(w.routers) > 0 {
-		s.attempt(ctx, "routers", wanted{routers: w.routers, gone: w.gone},
+		s.attempt(ctx, Routers, wanted{routers: w.routers, gone: w.gone},
 			func(ctx context.Context) error { return s.pullRouters(ctx, w.routers, w.gone) })
 	}
 	if len(w.proxiesOf) > 0 {
 		ids := slices.Sorted(maps.Keys(w.proxiesOf))
-		s.attempt(ctx, "NDP proxies", wanted{proxiesOf: w.proxiesOf}, func(ctx context.Context) error { return s.pullProxies(ctx, ids) })
+		s.attempt(ctx, Proxies, wanted{proxiesOf: w.proxiesOf}, func(ctx context.Context) error { return s.pullProxies(ctx, ids) })
 	}
 }
 
 // attempt makes one pull of routers or proxies. A failure is said once and
 // noted again for later.
-func (s *Source) attempt(ctx context.Context, what string, w wanted, pull func(context.Context) error) (ok bool) {
+func (s *Source) attempt(ctx context.Context, q Question, w wanted, pull func(context.Context) error) (ok bool) {
+	start := time.Now()
 	s.o.Inventory.BeginPull()
 	err := pull(ctx)
 	overtaken := s.o.Inventory.EndPull()
+	s.asked(ctx, q, start, err)
 	switch {
 	case err != nil:
-		s.routersLane.failed(ctx, what, w, err)
+		s.routersLane.failed(ctx, words[q], w, err)
 		return false
 	case overtaken:
 		s.routersLane.addOlder(w)
 	default:
-		s.routersLane.succeeded(what)
+		s.routersLane.succeeded(words[q])
 	}
 	return true
 }

@@ -45,7 +45,7 @@ func (a *atlas) begin() question {
 
 // pushed takes a port as pushed, and reports whether that counts (stale: not)
 // and tells of another host than before, and where the port is now.
-func (a *atlas) pushed(p rpc.BoundPort) (place inventory.Place, moved, stale bool) {
+func (a *atlas) pushed(p rpc.BoundPort, why inventory.Cause) (place inventory.Place, moved, stale bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	old, had := a.known(p.ID)
@@ -53,16 +53,16 @@ func (a *atlas) pushed(p rpc.BoundPort) (place inventory.Place, moved, stale boo
 	if had && !news.replaces(old) {
 		return old.place, false, true
 	}
-	a.enter(map[string]sighting{p.ID: news})
+	a.enter(map[string]sighting{p.ID: news}, why)
 	return a.seen[p.ID].place, had && old.host != p.Host, false
 }
 
 // deleted takes a port that was pushed as deleted: it is nowhere, and never
 // comes back, since an id is not used again.
-func (a *atlas) deleted(id string) {
+func (a *atlas) deleted(id string, why inventory.Cause) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.enter(map[string]sighting{id: {gone: true, at: time.Now(), pushed: true}})
+	a.enter(map[string]sighting{id: {gone: true, at: time.Now(), pushed: true}}, why)
 }
 
 // answered takes what the server said of the ports asked for; it said nothing
@@ -92,7 +92,7 @@ func (a *atlas) answered(q question, asked []string, ports []rpc.BoundPort, keep
 		}
 		news[id] = n
 	}
-	a.enter(news)
+	a.enter(news, inventory.Cause{})
 }
 
 // doubts are those of the ports that nobody said were deleted.
@@ -128,7 +128,7 @@ func (a *atlas) known(id string) (s sighting, had bool) {
 }
 
 // enter notes sightings and tells the inventory the places. The lock is held.
-func (a *atlas) enter(news map[string]sighting) {
+func (a *atlas) enter(news map[string]sighting, why inventory.Cause) {
 	places := make([]inventory.Port, 0, len(news))
 	for id, n := range news {
 		if old, had := a.seen[id]; had {
@@ -138,7 +138,7 @@ func (a *atlas) enter(news map[string]sighting) {
 		a.seen[id] = n
 		places = append(places, inventory.Port{ID: id, Place: n.place})
 	}
-	a.inventory.SetPorts(places)
+	a.inventory.Because(why).SetPorts(places)
 }
 
 // place tells where a port is. On a dvr_snat host, one on a host of unknown mode
@@ -216,7 +216,7 @@ func (a *atlas) setModes(asked []string, agents []rpc.Agent, bad []rpc.Malformed
 			news[id] = s
 		}
 	}
-	a.enter(news)
+	a.enter(news, inventory.Cause{})
 }
 
 // forget forgets the ports that don't matter any more, and the hosts that none of

@@ -18,7 +18,7 @@ func TestHostsAreForgotten(t *testing.T) {
 	a := newAtlas(Host{Name: "here", Mode: rpc.ModeDVRSNAT}, i)
 	for n := range 100 {
 		host := fmt.Sprint("host", n)
-		a.pushed(rpc.BoundPort{ID: "port", Host: host, Revision: n + 1})
+		a.pushed(rpc.BoundPort{ID: "port", Host: host, Revision: n + 1}, inventory.Cause{})
 		a.setModes([]string{host}, []rpc.Agent{{Host: host, Type: rpc.L3AgentType, Mode: rpc.ModeDVRNoExternal}}, nil)
 	}
 	a.forget()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
@@ -45,7 +46,9 @@ func (s *Source) portsRound(ctx context.Context, l *portsLane, w wanted) {
 	fresh := map[string]bool{} // hosts that this round asked for
 	chunks := l.chunks(w.ports)
 	for i, ids := range chunks {
+		start := time.Now()
 		ports, err := s.pullPorts(ctx, ids)
+		s.asked(ctx, Ports, start, err)
 		if err != nil {
 			l.after = ids[len(ids)-1]
 			l.failed(ctx, l.what, wanted{ports: set(slices.Concat(chunks[i:]...)...)}, err)

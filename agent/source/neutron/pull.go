@@ -20,6 +20,7 @@ import (
 // new ones' places are not known, and what is published of them stays.
 func (s *Source) pullAll(ctx context.Context) error {
 	start := time.Now()
+	causes := s.reasons.all()
 	stands := s.stands(ctx)
 	ids, err := s.listed(ctx, stands)
 	if err != nil {
@@ -37,7 +38,9 @@ func (s *Source) pullAll(ctx context.Context) error {
 		return err
 	}
 	snap := a.snapshot(s.here)
+	snap.Causes = causes
 	s.o.Inventory.Replace(snap)
+	s.reasons.answered(causes)
 	s.allPorts(false)
 	c := s.o.Inventory.Counts()
 	s.o.Log.Info("in sync with the server", zap.Int("routers", c.Routers), zap.Int("enabled", c.Enabled),
@@ -51,6 +54,7 @@ func (s *Source) pullAll(ctx context.Context) error {
 // that they went.
 func (s *Source) pullRouters(ctx context.Context, told, gone map[string]bool) error {
 	ids := slices.Sorted(maps.Keys(told))
+	causes := s.reasons.of(ids)
 	a := answer{asked: ids}
 	if err := s.routersSurely(ctx, ids, s.o.Inventory.RouterIDs(), told, gone, &a); err != nil {
 		return err
@@ -58,7 +62,10 @@ func (s *Source) pullRouters(ctx context.Context, told, gone map[string]bool) er
 	if err := s.proxiesSurely(ctx, a.ids(), s.stands(ctx), &a); err != nil {
 		return err
 	}
-	s.o.Inventory.ReplaceRouters(ids, a.snapshot(s.here))
+	snap := a.snapshot(s.here)
+	snap.Causes = causes
+	s.o.Inventory.ReplaceRouters(ids, snap)
+	s.reasons.answered(causes)
 	if s.here.distributes() {
 		s.quick.add(wanted{ports: set(s.o.Inventory.PortsOf(ids)...)})
 	}
@@ -68,11 +75,15 @@ func (s *Source) pullRouters(ctx context.Context, told, gone map[string]bool) er
 // pullProxies asks for the proxies of routers, one call, of which a message said
 // that they changed.
 func (s *Source) pullProxies(ctx context.Context, ids []string) error {
+	causes := s.reasons.of(ids)
 	var a answer
 	if err := s.proxies(ctx, ids, &a); err != nil {
 		return err
 	}
-	s.o.Inventory.ReplaceProxies(ids, a.snapshot(s.here))
+	snap := a.snapshot(s.here)
+	snap.Causes = causes
+	s.o.Inventory.ReplaceProxies(ids, snap)
+	s.reasons.answered(causes)
 	s.unknownPorts(ids)
 	return nil
 }

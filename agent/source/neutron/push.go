@@ -21,12 +21,13 @@ func (s *Source) pushed(e rpc.ProxiesPushed) {
 		// what was pushed since: the audit tells.
 		return
 	}
+	told := s.o.Inventory.Because(because(e.Header))
 	for _, p := range e.Proxies {
 		var local bool
 		if e.Kind == rpc.Deleted {
-			local = s.o.Inventory.RemoveProxy(Proxy(p))
+			local = told.RemoveProxy(Proxy(p))
 		} else {
-			local = s.o.Inventory.SetProxy(Proxy(p))
+			local = told.SetProxy(Proxy(p))
 		}
 		if local && s.o.Inventory.Full(p.RouterID) {
 			// Once: lines of their own would be as many as the pushes.
@@ -89,16 +90,17 @@ func (s *Source) portsPushed(e rpc.PortsPushed) {
 		}
 		switch {
 		case e.Kind == rpc.Deleted:
-			s.atlas.deleted(p.ID)
+			s.atlas.deleted(p.ID, because(e.Header))
 			routers := s.o.Inventory.PortRouters(p.ID)
 			s.o.Log.Info("port deleted, asking for the NDP proxies that went with it", zap.String("port", p.ID),
 				zap.Strings("routers", routers), zap.String("request", e.RequestID))
+			s.reasons.note(e.Header, routers...)
 			merge(&w.proxiesOf, set(routers...))
 		case e.Redelivered:
 			// It may be older than what was pushed since.
 			merge(&places.ports, set(p.ID))
 		default:
-			s.portPushed(p, e.RequestID)
+			s.portPushed(p, e.Header)
 			merge(&places.hosts, set(s.atlas.unknown(s.atlas.foreign([]rpc.BoundPort{p}))...))
 		}
 	}
@@ -111,14 +113,14 @@ func (s *Source) portsPushed(e rpc.PortsPushed) {
 }
 
 // portPushed sets the place of a port.
-func (s *Source) portPushed(p rpc.BoundPort, request string) {
-	place, moved, stale := s.atlas.pushed(p)
+func (s *Source) portPushed(p rpc.BoundPort, h rpc.Header) {
+	place, moved, stale := s.atlas.pushed(p, because(h))
 	if stale {
 		return
 	}
 	if moved {
 		s.o.Log.Info("port moved", zap.String("port", p.ID), zap.String("host", p.Host),
-			zap.String("place", cmp.Or(string(place), "unknown")), zap.String("request", request))
+			zap.String("place", cmp.Or(string(place), "unknown")), zap.String("request", h.RequestID))
 	}
 	s.complaints.clear("port " + p.ID)
 }

@@ -47,6 +47,9 @@ type Options struct {
 	// said that they changed; 0: only after a new subscription, a change of the
 	// L3 agent's administrative state, or a message that could not be read.
 	FullSync time.Duration
+	// Asked, if not nil, hears of each question to the server that was answered or
+	// failed, which may be several calls, and how long it took. It must not wait.
+	Asked func(q Question, took time.Duration, err error)
 	// RetryMin and RetryMax bound the back-off after a failed call.
 	RetryMin, RetryMax time.Duration
 	// Jitter returns a number in [0, 1).
@@ -75,6 +78,7 @@ type Source struct {
 	departed       departed
 
 	relisting relisting
+	reasons   reasons
 
 	// added is used by the goroutine that listens only.
 	added added
@@ -156,10 +160,10 @@ func (s *Source) event(e rpc.Event) {
 		// routers; afterwards it has them all again.
 		s.Resync()
 	case rpc.RoutersUpdated:
-		s.wantRouters(e.RequestID, "updated", e.IDs...)
+		s.wantRouters(e.Header, "updated", e.IDs...)
 	case rpc.RouterAdded:
 		s.added.note(e.IDs, time.Now())
-		s.wantRouters(e.RequestID, "added", e.IDs...)
+		s.wantRouters(e.Header, "added", e.IDs...)
 	case rpc.RouterRemoved:
 		s.routerGone(e.Header, "removed", e.ID)
 	case rpc.RouterDeleted:
@@ -180,8 +184,9 @@ func (s *Source) event(e rpc.Event) {
 }
 
 // wantRouters notes routers to ask for; what happened to them is for the log.
-func (s *Source) wantRouters(request, what string, ids ...string) {
-	s.o.Log.Debug("router "+what, zap.Strings("routers", ids), zap.String("request", request))
+func (s *Source) wantRouters(h rpc.Header, what string, ids ...string) {
+	s.o.Log.Debug("router "+what, zap.Strings("routers", ids), zap.String("request", h.RequestID))
+	s.reasons.note(h, ids...)
 	s.routersLane.add(wanted{routers: set(ids...)})
 }
 
@@ -189,6 +194,7 @@ func (s *Source) wantRouters(request, what string, ids ...string) {
 // be asked.
 func (s *Source) routerGone(h rpc.Header, what, id string) {
 	s.o.Log.Debug("router "+what, zap.String("router", id), zap.String("request", h.RequestID))
+	s.reasons.note(h, id)
 	if s.mustBeListed(id) && !h.Redelivered && !s.added.lately(id, time.Now()) {
 		s.routersLane.add(wanted{left: set(id)})
 		return

@@ -71,7 +71,10 @@ func (s *Source) listed(ctx context.Context, stands bool) ([]string, error) {
 // not be asked for.
 func (s *Source) leave(ids map[string]bool) {
 	if len(ids) > 0 {
-		s.o.Inventory.ReplaceRouters(slices.Sorted(maps.Keys(ids)), inventory.Snapshot{})
+		gone := slices.Sorted(maps.Keys(ids))
+		causes := s.reasons.of(gone)
+		s.o.Inventory.ReplaceRouters(gone, inventory.Snapshot{Causes: causes})
+		s.reasons.answered(causes)
 	}
 }
 
