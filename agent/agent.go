@@ -85,7 +85,9 @@ type Options struct {
 	Debts string
 	// Pulse, if not nil, is promised progress.
 	Pulse *pulse.Monitor
-	Log   *zap.Logger
+	// Looked, if not nil, hears of each look; from the workers. It must not wait.
+	Looked func(Look)
+	Log    *zap.Logger
 
 	Workers int
 	Plan    plan.Options

@@ -142,7 +142,7 @@ func TestDistributed(t *testing.T) {
 	a.instance.Reaches(behindAddr, 5*time.Second)
 	c.upstream.Unreachable(a.unpublished)
 	c.behind.Unreachable(a.unpublished)
-	if got := d.Totals(); got != (agent.Totals{Routers: 1, Enabled: 1, Proxies: 1}) {
+	if got := d.Totals(); got != (agent.Totals{Routers: 1, Enabled: 1, Proxies: 1, Answered: 1}) {
 		t.Errorf("totals %+v", got)
 	}
 

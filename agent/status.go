@@ -224,12 +224,19 @@ type Totals struct {
 	// enabled are neither pending nor failed, nor are the ones that other
 	// hosts serve, which are Elsewhere.
 	Proxies, Pending, Failed, Elsewhere int
+	// Disabled are the proxies of routers that are not enabled. Answered are those
+	// that the kernel answered for after the last look at their namespace; what was
+	// not looked at yet is not among them.
+	Disabled, Answered int
 }
+
+// Wanted are the proxies that are this host's to answer for, now or as the backup.
+func (t Totals) Wanted() int { return max(t.Proxies-t.Disabled-t.Elsewhere, 0) }
 
 // Totals returns the sums as of the last look at each namespace.
 func (a *Agent) Totals() Totals {
 	c := a.inventory.Counts()
-	t := Totals{Routers: c.Routers, Enabled: c.Enabled, Proxies: c.Proxies, Pending: c.Unserved, Elsewhere: c.Elsewhere}
+	t := Totals{Routers: c.Routers, Enabled: c.Enabled, Proxies: c.Proxies, Pending: c.Unserved, Elsewhere: c.Elsewhere, Disabled: c.Disabled}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for s := range maps.Values(a.statuses) {
@@ -237,6 +244,7 @@ func (a *Agent) Totals() Totals {
 		t.Pending += s.counts.Pending - s.counts.Standing
 		t.Failed += s.counts.Failed
 		t.Elsewhere += s.counts.Elsewhere
+		t.Answered += max(s.counts.Proxies-s.counts.Pending-s.counts.Failed-s.counts.Elsewhere, 0)
 	}
 	t.Pending = max(t.Pending, 0) // the inventory may be ahead of the last looks
 	return t

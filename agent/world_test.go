@@ -183,8 +183,9 @@ type settings struct {
 	refresh time.Duration
 	debts   string
 	// retry is the first back-off; 0: a short one.
-	retry time.Duration
-	pulse *pulse.Monitor
+	retry  time.Duration
+	looked func(agent.Look)
+	pulse  *pulse.Monitor
 }
 
 func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daemon {
@@ -220,7 +221,7 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 	}
 	d.Agent = agent.New(agent.Options{
 		Scope: s.scope, Dataplane: s.kernel, Announcer: announces, Log: log, Plan: s.plan, Carrier: s.carrier, CarrierWait: carrierWait,
-		Refresh: s.refresh, Debts: s.debts, Pulse: s.pulse,
+		Refresh: s.refresh, Debts: s.debts, Pulse: s.pulse, Looked: s.looked,
 		Watcher: kernel.NewWatcher(dataplane.WatchOptions{Rescan: 500 * time.Millisecond}),
 		Workers: 2, Audit: s.audit, RetryMin: s.retry, RetryMax: max(time.Second, s.retry),
 		Jitter: func() float64 { return 0.5 },

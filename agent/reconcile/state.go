@@ -28,6 +28,24 @@ func (q *Queue) Stalled() time.Duration {
 	return time.Since(oldest)
 }
 
+// Lengths are how many keys wait for a look, are looked at, and come again after a
+// failure.
+func (q *Queue) Lengths() (waiting, running, retrying int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, e := range q.entries {
+		switch {
+		case e.running:
+			running++
+		case e.quick || e.deep:
+			waiting++
+		case e.timer != nil:
+			retrying++
+		}
+	}
+	return waiting, running, retrying
+}
+
 // Idle reports whether nothing waits or runs; retries to come do not count.
 func (q *Queue) Idle() bool {
 	q.mu.Lock()
