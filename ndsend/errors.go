@@ -89,6 +89,11 @@ const (
 	ReasonOther       Reason = "other"
 )
 
+// Reasons lists them all, for metrics that should show zeros.
+func Reasons() []Reason {
+	return []Reason{ReasonNotReady, ReasonNoInterface, ReasonNamespace, ReasonCongested, ReasonPermission, ReasonFiltered, ReasonBadTarget, ReasonLinkType, ReasonOther}
+}
+
 // ReasonOf classifies an error of this package; "" for nil.
 func ReasonOf(err error) Reason {
 	switch {

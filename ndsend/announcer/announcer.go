@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
@@ -46,16 +47,17 @@ func New(ctx context.Context, options Options) *Announcer {
 // others are owed. After Close or the end of the context nothing is owed any
 // more.
 func (a *Announcer) Owe(target Target, addrs ...netip.Addr) {
-	a.add(target, addrs, func(l *ledger, addr netip.Addr) { l.owe(addr, a.options.Count) })
+	a.add(target, addrs, func(l *ledger, addr netip.Addr, now time.Time) { l.owe(addr, a.options.Count, now) })
 }
 
 // Refresh makes a single copy owed for each address on the target that owes
 // nothing, for switches and neighbours that forget. Otherwise it is as Owe.
 func (a *Announcer) Refresh(target Target, addrs ...netip.Addr) {
-	a.add(target, addrs, (*ledger).refresh)
+	a.add(target, addrs, func(l *ledger, addr netip.Addr, _ time.Time) { l.refresh(addr) })
 }
 
-func (a *Announcer) add(target Target, addrs []netip.Addr, enter func(*ledger, netip.Addr)) {
+func (a *Announcer) add(target Target, addrs []netip.Addr, enter func(*ledger, netip.Addr, time.Time)) {
+	now := time.Now()
 	good := make([]netip.Addr, 0, len(addrs))
 	for _, addr := range addrs {
 		if err := ndsend.CheckTarget(addr); err != nil {
@@ -75,7 +77,7 @@ func (a *Announcer) add(target Target, addrs []netip.Addr, enter func(*ledger, n
 		w = a.start(target)
 	}
 	for _, addr := range good {
-		enter(w.ledger, addr)
+		enter(w.ledger, addr, now)
 	}
 	w.signal(w.owed)
 }

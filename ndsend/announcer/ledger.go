@@ -16,6 +16,8 @@ type debt struct {
 	left int
 	// begun: a copy has left.
 	begun bool
+	// since is when the series became owed; zero: there is no hurry.
+	since time.Time
 	// due is when the next copy may leave, if it waits among the later ones.
 	due time.Time
 	// place is where a first copy waits, index where a later one does, or a
@@ -50,14 +52,14 @@ func (l *ledger) unannounced() int { return len(l.debts) - l.begun }
 // owe adds a series of copies of addr. One whose first copy waits already keeps
 // its place; one that has begun, or is taken, begins anew, because what left
 // may have left before what it announces came true.
-func (l *ledger) owe(addr netip.Addr, copies int) {
+func (l *ledger) owe(addr netip.Addr, copies int, now time.Time) {
 	d := l.debts[addr]
 	if d != nil && d.place != nil {
 		d.left = max(d.left, copies)
 		return
 	}
 	l.forget(addr)
-	d = &debt{addr: addr, left: copies, index: noIndex}
+	d = &debt{addr: addr, left: copies, since: now, index: noIndex}
 	d.place = l.firsts.PushBack(d)
 	l.debts[addr] = d
 }
@@ -65,7 +67,7 @@ func (l *ledger) owe(addr netip.Addr, copies int) {
 // refresh adds one copy of addr unless it owes one anyway.
 func (l *ledger) refresh(addr netip.Addr) {
 	if l.debts[addr] == nil {
-		l.owe(addr, 1)
+		l.owe(addr, 1, time.Time{})
 	}
 }
 
@@ -136,14 +138,18 @@ func (l *ledger) take(now time.Time, n int) []*debt {
 }
 
 // settle strikes a copy of each that was sent, a subsequence of the batch, and
-// has the next one wait for the pause. It puts the rest at the end: of the first
+// has the next one wait for the pause. It returns how long the first copies among
+// them had been owed. It puts the rest at the end: of the first
 // copies, or, if the trouble is the addresses' own, behind the later ones that
 // are due, so that addresses which always fail hold up nobody.
-func (l *ledger) settle(batch []*debt, sent []netip.Addr, now time.Time, pause time.Duration, own bool) {
+func (l *ledger) settle(batch []*debt, sent []netip.Addr, now time.Time, pause time.Duration, own bool) (waited []time.Duration) {
 	for _, d := range batch {
 		left := len(sent) > 0 && sent[0] == d.addr
 		if left {
 			sent = sent[1:]
+			if !d.begun && !d.since.IsZero() {
+				waited = append(waited, now.Sub(d.since))
+			}
 		}
 		switch {
 		case l.debts[d.addr] != d: // forgotten, or owed anew
@@ -164,6 +170,7 @@ func (l *ledger) settle(batch []*debt, sent []netip.Addr, now time.Time, pause t
 			heap.Push(&l.later, d)
 		}
 	}
+	return waited
 }
 
 // laterHeap implements [heap.Interface]: the copy that is due first is first.

@@ -62,7 +62,7 @@ func TestLedgerModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"owe": func(t *rapid.T) {
 				a, copies := anyAddr.Draw(t, "addr"), rapid.IntRange(1, 3).Draw(t, "copies")
-				l.owe(a, copies)
+				l.owe(a, copies, m.now)
 				if d := m.waiting(a); d != nil {
 					d.left = max(d.left, copies)
 					return
@@ -192,7 +192,7 @@ func BenchmarkLedger(b *testing.B) {
 	for b.Loop() {
 		l := newLedger()
 		for _, a := range addrs {
-			l.owe(a, DefaultCount)
+			l.owe(a, DefaultCount, start)
 		}
 		for now := start; l.len() > 0; now = now.Add(time.Millisecond) {
 			batch := l.take(now, 25)

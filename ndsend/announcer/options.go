@@ -82,6 +82,9 @@ type Options struct {
 	Random func() float64
 	// Send replaces [ndsend.Burst].
 	Send SendFunc
+	// Left, if not nil, hears of the first copies that a burst handed to a device, how
+	// long each had been owed; from a worker. It must not wait.
+	Left func(waited []time.Duration)
 	// Settled, if not nil, is called when a target owes nothing any more. It
 	// may call no method of the Announcer but Owing, and is called by whoever
 	// made it so: a worker, or a caller of Forget, Retain and Drop.

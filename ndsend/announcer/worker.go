@@ -105,7 +105,7 @@ func (w *worker) book(batch []*debt, sent []netip.Addr, err error) {
 	a.mu.Lock()
 	before, since, givenUp := w.err, w.since, 0
 	a.counters.Sent += uint64(len(sent))
-	w.ledger.settle(batch, sent, now, a.nextCopy(), errors.Is(err, ndsend.ErrFiltered))
+	waited := w.ledger.settle(batch, sent, now, a.nextCopy(), errors.Is(err, ndsend.ErrFiltered))
 	w.err = err
 	if err == nil {
 		w.since = time.Time{}
@@ -130,6 +130,9 @@ func (w *worker) book(batch []*debt, sent []netip.Addr, err error) {
 	a.mu.Unlock()
 	if settled {
 		a.settled(w.target)
+	}
+	if a.options.Left != nil && len(waited) > 0 {
+		a.options.Left(waited)
 	}
 
 	counts := []zap.Field{zap.Int("sent", len(sent)), zap.Int("owed", left)}
