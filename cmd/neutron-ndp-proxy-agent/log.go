@@ -17,15 +17,18 @@ import (
 type logOutput struct {
 	file           *logFile // nil: none is named
 	toFile, toUser *logsink.Sink
+	limit          *limiter
+	// level is what is logged; it may be changed at any time.
+	level zap.AtomicLevel
 }
 
 // newLogger follows oslo.log's options: a file where one is named, else (or
 // with use_stderr beside it) standard error, as text for people or as JSON.
 // Nobody who logs waits for either.
 func newLogger(o config.Log, debug bool, stderr io.Writer) (*zap.Logger, *logOutput, error) {
-	level := zapcore.InfoLevel
+	level := zap.NewAtomicLevelAt(zapcore.InfoLevel)
 	if o.Debug || debug {
-		level = zapcore.DebugLevel
+		level.SetLevel(zapcore.DebugLevel)
 	}
 	enc := zap.NewProductionEncoderConfig()
 	enc.EncodeTime = zapcore.ISO8601TimeEncoder
@@ -43,7 +46,7 @@ func newLogger(o config.Log, debug bool, stderr io.Writer) (*zap.Logger, *logOut
 		return line.Bytes()
 	}
 
-	out := &logOutput{}
+	out := &logOutput{level: level}
 	var outs []zapcore.WriteSyncer
 	if path := o.Path(program); path != "" {
 		var err error
@@ -62,7 +65,19 @@ func newLogger(o config.Log, debug bool, stderr io.Writer) (*zap.Logger, *logOut
 		outs = append(outs, out.toUser)
 	}
 	core := limited(zapcore.NewCore(plain(encoder), zapcore.NewMultiWriteSyncer(outs...), level))
+	out.limit = core.l
 	return zap.New(core, zap.ErrorOutput(out.toUser)), out, nil
+}
+
+// Dropped is how many lines were not written since the start: left out since there
+// were too many of their kind, and lost on the way to a file or a pipe, once for each
+// of them.
+func (o *logOutput) Dropped() (leftOut, lost uint64) {
+	lost = o.toUser.Lost()
+	if o.toFile != nil {
+		lost += o.toFile.Lost()
+	}
+	return o.limit.dropped.Load(), lost
 }
 
 // Reopen goes on in a file of the configured name, if one is configured.

@@ -3,6 +3,7 @@ package main
 import (
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -35,7 +36,7 @@ type limitCore struct {
 	l *limiter
 }
 
-func limited(core zapcore.Core) zapcore.Core {
+func limited(core zapcore.Core) limitCore {
 	return limitCore{core, &limiter{tell: core, kinds: map[kind]*bucket{}}}
 }
 
@@ -68,6 +69,8 @@ type kind struct {
 // limiter counts the lines of each kind.
 type limiter struct {
 	tell zapcore.Core
+
+	dropped atomic.Uint64
 
 	mu    sync.Mutex
 	kinds map[kind]*bucket
@@ -108,6 +111,7 @@ func (l *limiter) allows(e zapcore.Entry) bool {
 		time.AfterFunc(logTell, func() { l.say(k, b) })
 	}
 	b.leftOut++
+	l.dropped.Add(1)
 	return false
 }
 

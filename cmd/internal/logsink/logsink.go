@@ -42,6 +42,7 @@ type Sink struct {
 	busy   bool     // one that is no more in lines is being written
 	closed bool
 	lost   int
+	ever   uint64 // all that were lost since the start
 	why    error
 	wake   chan struct{}
 	idle   chan struct{} // closed and replaced when all is written
@@ -76,12 +77,20 @@ func (s *Sink) Write(line []byte) (int, error) {
 // lose counts a line; s.mu is held.
 func (s *Sink) lose(why error) {
 	s.lost++
+	s.ever++
 	if s.why == nil && s.o.Failed != nil {
 		s.o.Failed(why)
 	}
 	if s.why == nil {
 		s.why = why
 	}
+}
+
+// Lost is how many lines were lost since the start.
+func (s *Sink) Lost() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ever
 }
 
 // Sync waits until all is written that was queued, but not long.
