@@ -31,6 +31,17 @@ type listener struct {
 	file fs.FileInfo
 }
 
+// Listen makes another Unix socket as the control socket is made: with its mode from
+// the first moment on, in place of one of a daemon that is no more. Its file goes when
+// it is closed.
+func Listen(ctx context.Context, path string) (net.Listener, error) {
+	l, err := listen(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
 // listen makes the socket. It is bound in a directory that nobody else may enter and
 // moved to its place when it has its mode: umask(2) is the whole process's, and
 // chmod(2) at the place would leave a moment with another mode. That directory is

@@ -127,6 +127,8 @@ type NDPProxy struct {
 	NetnsDir           string
 	RuntimeDir         string
 	ControlSocket      string // path; empty = none
+	MetricsListen      string // host:port or unix:/path; empty = none
+	PProf              bool   // /debug/pprof/ at the control socket
 	Protocol           uint8
 	Table              string
 	QueueExpires       time.Duration

@@ -74,6 +74,7 @@ type row struct {
 	pattern  string // a regular expression for the whole value of a String
 	shape    string // the pattern in words
 	nonEmpty bool
+	off      bool               // the default is empty, and that means none
 	item     func(string) error // what is wrong with an item of a List; nil: nothing can be
 	unused   string             // of an option that is only looked at: why its value has no effect here
 	// field points to where the value is kept: *string, *bool, *int, *uint8,

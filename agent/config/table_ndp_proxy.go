@@ -45,6 +45,17 @@ func ndpProxyRows() []row {
 			"may ask. Empty: there is none.",
 	}, func(c *NDPProxy) any { return &c.ControlSocket })
 
+	metrics := ours(Option{
+		Name: "metrics_listen", Kind: String, Since: since04,
+		Help: "Where else than at the control socket the daemon answers /metrics (Prometheus), /healthz and /readyz: " +
+			"host:port, or unix: and a path, such as localhost:9697, [::1]:9697 or unix:/run/neutron-ndp-proxy-agent/metrics.sock. " +
+			"There is no password and no encryption: name a loopback address, or one that only the monitoring reaches. " +
+			"Empty: at the control socket only.",
+	}, func(c *NDPProxy) any { return &c.MetricsListen })
+	metrics.off = true
+	metrics.pattern = `(unix:/.{1,96}|(\[[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?\]|[A-Za-z0-9._-]*):0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?`
+	metrics.shape = "host:port, [address]:port with a port from 1 to 65535, or unix:/path"
+
 	table := ours(Option{
 		Name: "table", Kind: String, Default: "neutron_ndp_proxy", Since: since01,
 		Help: "Name of the nftables table (family ip6) that the daemon keeps in each namespace it works on. " +
@@ -168,6 +179,12 @@ func ndpProxyRows() []row {
 		netns,
 		runtime,
 		control,
+		metrics,
+		ours(Option{
+			Name: "pprof", Kind: Bool, Default: "false", Since: since04,
+			Help: "Answer /debug/pprof/ at the control socket, for profiles of the daemon itself. Whoever may open the " +
+				"socket can then slow the daemon down. Never at metrics_listen.",
+		}, func(c *NDPProxy) any { return &c.PProf }),
 		ours(Option{
 			Name: "protocol", Kind: Int, Default: "110", Since: since01,
 			Range: &Range{5, math.MaxUint8},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,12 +15,12 @@ import (
 )
 
 // newControl returns the server of the control socket.
-func newControl(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, broker func() *admin.Broker, log *zap.Logger) *admin.Server {
+func newControl(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, broker func() *admin.Broker, handlers map[string]http.Handler, log *zap.Logger) *admin.Server {
 	daemon := admin.Daemon{
 		Version: buildinfo.Get().Version, Host: cfg.Host, AgentMode: cfg.AgentMode, Source: cfg.NDPProxy.Source,
 		Started: time.Now(), Loop: loop, SyncedAt: loop.Inventory().SyncedAt, Overdue: monitor.Overdue, Broker: broker,
 	}
-	return admin.New(admin.Options{Path: cfg.NDPProxy.ControlSocket, Status: daemon.Status, Log: log})
+	return admin.New(admin.Options{Path: cfg.NDPProxy.ControlSocket, Status: daemon.Status, Handlers: handlers, Log: log})
 }
 
 // describeBroker is the link to the broker for those who ask. The error names no

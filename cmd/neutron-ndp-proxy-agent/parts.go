@@ -11,6 +11,7 @@ import (
 
 	"neutron-ndp-proxy-agent/agent"
 	"neutron-ndp-proxy-agent/agent/config"
+	"neutron-ndp-proxy-agent/agent/metrics"
 	"neutron-ndp-proxy-agent/cmd/internal/buildinfo"
 	"neutron-ndp-proxy-agent/dataplane"
 	"neutron-ndp-proxy-agent/dataplane/uplink"
@@ -20,9 +21,9 @@ import (
 )
 
 // newClient returns the client of broker and server. wantPort is [rpc.Config.WantPort].
-func newClient(cfg *config.Config, wantPort func(id string) bool, log *zap.Logger) (*rpc.Client, error) {
+func newClient(cfg *config.Config, wantPort func(id string) bool, m *metrics.Metrics, log *zap.Logger) (*rpc.Client, error) {
 	c := clientConfig(cfg, log)
-	c.WantPort = wantPort
+	c.WantPort, c.Called = wantPort, m.Called
 	client, err := rpc.New(c)
 	if err != nil {
 		return nil, fmt.Errorf("message broker: %w", err)
@@ -106,12 +107,13 @@ func newUplinks(cfg *config.Config, log *zap.Logger) (*uplink.Watcher, error) {
 // advertiser is what announces: the engine, or nobody.
 type advertiser interface {
 	agent.Announcer
+	Stats() announcer.Stats
 	Close()
 }
 
 // newAnnouncer returns the engine, or with announce = false one that owes
 // nothing. settled hears of a namespace where nothing is owed any more on a device.
-func newAnnouncer(ctx context.Context, cfg *config.Config, enter func(ns string, fn func() error) error, settled func(ns string), log *zap.Logger) advertiser {
+func newAnnouncer(ctx context.Context, cfg *config.Config, enter func(ns string, fn func() error) error, settled func(ns string), left func(waited []time.Duration), log *zap.Logger) advertiser {
 	if !cfg.NDPProxy.Announce {
 		return silent{}
 	}
@@ -127,6 +129,7 @@ func newAnnouncer(ctx context.Context, cfg *config.Config, enter func(ns string,
 		Count:    cfg.NDPProxy.AnnounceCount,
 		Interval: cfg.NDPProxy.AnnounceInterval,
 		Rate:     perSecond,
+		Left:     left,
 		Settled:  func(t announcer.Target) { settled(t.Namespace) },
 	})
 }
@@ -140,4 +143,5 @@ func (silent) Owing(string) bool                       { return false }
 func (silent) Retain(announcer.Target, ...netip.Addr)  {}
 func (silent) Drop(announcer.Target)                   {}
 func (silent) Kick(announcer.Target)                   {}
+func (silent) Stats() announcer.Stats                  { return announcer.Stats{} }
 func (silent) Close()                                  {}

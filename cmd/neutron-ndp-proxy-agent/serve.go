@@ -16,6 +16,7 @@ import (
 	"neutron-ndp-proxy-agent/agent"
 	"neutron-ndp-proxy-agent/agent/admin"
 	"neutron-ndp-proxy-agent/agent/config"
+	"neutron-ndp-proxy-agent/agent/metrics"
 	"neutron-ndp-proxy-agent/agent/plan"
 	"neutron-ndp-proxy-agent/agent/pulse"
 	filesource "neutron-ndp-proxy-agent/agent/source/file"
@@ -23,6 +24,7 @@ import (
 	"neutron-ndp-proxy-agent/agent/statereport"
 	"neutron-ndp-proxy-agent/cmd/internal/buildinfo"
 	"neutron-ndp-proxy-agent/dataplane"
+	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
 
 const program = "neutron-ndp-proxy-agent"
@@ -49,6 +51,8 @@ type requests struct {
 	look   <-chan os.Signal
 	reopen func() error
 	reread func()
+	// dropped are the lines of the log that were left out, and those that were lost.
+	dropped func() (leftOut, lost uint64)
 	// announce is SIGUSR1: announce again what is answered for here.
 	announce <-chan os.Signal
 }
@@ -59,6 +63,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 		zap.String("agent_mode", cfg.AgentMode), zap.String("source", cfg.NDPProxy.Source), zap.Strings("files", cfg.Files))
 	limit, watched := watchdog(log)
 	monitor := pulse.New(limit)
+	counts := newMetrics(cfg)
 	kernel := dataplane.New(dataplane.Options{
 		Logger:   log,
 		NetnsDir: cfg.NDPProxy.NetnsDir,
@@ -72,7 +77,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 		defer monitor.Work("announce in " + ns)()
 		return kernel.Enter(ns, fn)
 	}
-	sender := newAnnouncer(ctx, cfg, enter, func(ns string) { loop.Settled(ns) }, log)
+	sender := newAnnouncer(ctx, cfg, enter, func(ns string) { loop.Settled(ns) }, counts.Left, log)
 	defer sender.Close()
 
 	uplinks, err := newUplinks(cfg, log)
@@ -99,6 +104,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 		Refresh:     refresh,
 		Debts:       remember,
 		Pulse:       monitor,
+		Looked:      counts.Looked,
 		Log:         log,
 		Workers:     cfg.NDPProxy.Workers,
 		Plan:        plan.Options{ProxyDelay: cfg.NDPProxy.ProxyDelay, Exclusive: cfg.NDPProxy.RemoveForeign, Most: cfg.NDPProxy.MaxAddresses},
@@ -112,14 +118,17 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 	if cfg.NDPProxy.Source == config.SourceNeutron {
 		feed = newNeutronFeed
 	}
-	f, err := feed(cfg, loop, monitor, log)
+	f, err := feed(cfg, loop, monitor, counts, log)
 	if err != nil {
 		return err
 	}
 	stop := ctx
 	g, ctx := errgroup.WithContext(ctx)
-	control := newControl(cfg, loop, monitor, f.broker, log)
+	handlers := watch(counts, loop, monitor, f, sender, asked.dropped, log)
+	control := newControl(cfg, loop, monitor, f.broker, atControl(cfg, handlers), log)
 	g.Go(func() error { return control.Run(ctx) })
+	scraped := metrics.NewServer(metrics.ServerOptions{Address: cfg.NDPProxy.MetricsListen, Handlers: handlers, Log: log})
+	g.Go(func() error { return scraped.Run(ctx) })
 	for _, run := range f.beside {
 		g.Go(func() error { return run(ctx) })
 	}
@@ -154,9 +163,11 @@ type feed struct {
 	link func() string
 	// broker is the connection, nil where none is needed.
 	broker func() *admin.Broker
+	// status is the client's, for metrics; nil where there is none.
+	status func() rpc.Status
 }
 
-func newFileFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, log *zap.Logger) (feed, error) {
+func newFileFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, _ *metrics.Metrics, log *zap.Logger) (feed, error) {
 	return feed{
 		source: filesource.New(filesource.Options{
 			Path: cfg.NDPProxy.SourceFile, Inventory: loop.Inventory(), Log: log,
@@ -168,17 +179,17 @@ func newFileFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, 
 	}, nil
 }
 
-func newNeutronFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, log *zap.Logger) (feed, error) {
+func newNeutronFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, counts *metrics.Metrics, log *zap.Logger) (feed, error) {
 	var wantPort func(id string) bool // nil: ports are nobody's business
 	if neutronsource.WantsPorts(cfg.AgentMode) {
 		wantPort = loop.Inventory().WantsPort
 	}
-	client, err := newClient(cfg, wantPort, log)
+	client, err := newClient(cfg, wantPort, counts, log)
 	if err != nil {
 		return feed{}, err
 	}
 	source := neutronsource.New(neutronsource.Options{
-		Server: client, Inventory: loop.Inventory(), Pulse: monitor, Log: log,
+		Server: client, Inventory: loop.Inventory(), Pulse: monitor, Log: log, Asked: counts.Asked,
 		Stands: loop.Stands, Host: cfg.Host, Mode: cfg.AgentMode,
 		Audit: cfg.NDPProxy.AuditInterval, AuditRouters: cfg.NDPProxy.SyncChunkSize,
 		FullSync: cfg.NDPProxy.FullSyncInterval,
@@ -188,6 +199,7 @@ func newNeutronFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monito
 		source: source, beside: []func(context.Context) error{client.Run}, resync: source.Resync,
 		link:   func() string { return describeLink(client.Status()) },
 		broker: func() *admin.Broker { return describeBroker(client.Status()) },
+		status: client.Status,
 	}
 	if cfg.ReportInterval > 0 { // 0: never, as with Neutron's agents
 		f.beside = append(f.beside, statereport.New(statereport.Options{
