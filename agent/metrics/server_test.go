@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -113,6 +114,23 @@ func TestAddressInUse(t *testing.T) {
 	}
 	if got, err := get("tcp", served(t, logs), "/healthz"); err != nil || got != "200 ok\n" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A profile takes what was asked for, however short the server's own limits are.
+func TestProfilesTakeTheirTime(t *testing.T) {
+	mux := http.NewServeMux()
+	for pattern, h := range Profiles() {
+		mux.Handle(pattern, h)
+	}
+	s := httptest.NewUnstartedServer(http.MaxBytesHandler(mux, maxBody))
+	s.Config.ReadTimeout, s.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
+	s.Start()
+	defer s.Close()
+	start := time.Now()
+	got, err := get("tcp", s.Listener.Addr().String(), "/debug/pprof/trace?seconds=1")
+	if took := time.Since(start); err != nil || !strings.HasPrefix(got, "200 go 1.") || took < time.Second {
+		t.Errorf("%.20q, %v, after %v", got, err, took)
 	}
 }
 

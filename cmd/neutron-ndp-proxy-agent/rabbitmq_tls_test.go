@@ -34,6 +34,7 @@ func TestTLS(t *testing.T) {
 	t.Run("rotation", cloud.rotation)
 	t.Run("several hosts", cloud.severalHosts)
 	t.Run("daemon", cloud.daemon)
+	t.Run("metrics", cloud.metrics)
 }
 
 // tlsCloud is a broker and the authorities around it.
