@@ -123,17 +123,7 @@ func (s State) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "namespace %s\n", s.Namespace)
 	for _, d := range s.Devices {
-		answer, linkLocal, delay := "off", "none", "kernel"
-		if d.Answer {
-			answer = "on"
-		}
-		if d.LinkLocal.IsValid() {
-			linkLocal = d.LinkLocal.String()
-		}
-		if d.ProxyDelay != LeaveProxyDelay {
-			delay = d.ProxyDelay.String()
-		}
-		fmt.Fprintf(&b, "device %s answer %s link-local %s proxy-delay %s\n", d.Name, answer, linkLocal, delay)
+		fmt.Fprintln(&b, deviceLine(d.Name, d.Answer, d.LinkLocal, d.ProxyDelay))
 		for _, p := range d.Guarded {
 			fmt.Fprintf(&b, "  guard %s\n", p)
 		}

@@ -11,6 +11,20 @@ import (
 // may therefore be missed; err is a file of the command line that is not there, or an
 // option that makes no sense.
 func ControlSocket(a Args) (path string, unread, err error) {
+	n, unread, err := only(a, "control_socket")
+	return n.ControlSocket, unread, err
+}
+
+// Marks returns only the options that say by what our things are known, where they are
+// and whose: source, netns_dir, protocol, table, runtime_dir and control_socket. It
+// is for a program that removes them, perhaps because nothing else is right any more.
+// The errors are those of [ControlSocket].
+func Marks(a Args) (n NDPProxy, unread, err error) {
+	return only(a, "source", "netns_dir", "protocol", "table", "runtime_dir", "control_socket")
+}
+
+// only reads some options of our own group and looks at no other.
+func only(a Args, options ...string) (n NDPProxy, unread, err error) {
 	files, errs := readSources(a)
 	for _, e := range errs {
 		if errors.Is(e, fs.ErrNotExist) {
@@ -18,18 +32,23 @@ func ControlSocket(a Args) (path string, unread, err error) {
 		}
 	}
 	if err != nil {
-		return "", nil, err
+		return NDPProxy{}, nil, err
 	}
 	unread = errors.Join(errs...)
 	l := newLayered(files, a.LookupEnv)
-	n := name{groupNDPProxy, "control_socket"}
-	f, err := l.value(n)
 	t := &target{Config: &Config{}}
-	if err == nil {
-		err = l.known[n].set(t, f.text)
+	for _, option := range options {
+		o := name{groupNDPProxy, option}
+		f, wrong := l.value(o)
+		if wrong == nil {
+			wrong = l.known[o].set(t, f.text)
+		}
+		if wrong != nil {
+			err = errors.Join(err, &Error{Where: f.where, Option: o.String(), Err: wrong})
+		}
 	}
 	if err != nil {
-		return "", unread, &Error{Where: f.where, Option: n.String(), Err: err}
+		return NDPProxy{}, unread, err
 	}
-	return t.NDPProxy.ControlSocket, unread, nil
+	return t.NDPProxy, unread, nil
 }

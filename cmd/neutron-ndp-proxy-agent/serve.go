@@ -84,16 +84,12 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 	if err != nil {
 		return err
 	}
-	scope := neutronsource.Scope
-	if cfg.NDPProxy.Source == config.SourceFile {
-		scope = filesource.Scope
-	}
 	remember, refresh := "", time.Duration(0)
 	if cfg.NDPProxy.Announce {
 		remember, refresh = filepath.Join(cfg.NDPProxy.RuntimeDir, "owed"), cfg.NDPProxy.AnnounceRefresh
 	}
 	loop = agent.New(agent.Options{
-		Scope:     scope,
+		Scope:     scopeOf(cfg.NDPProxy.Source),
 		Dataplane: kernel,
 		Watcher:   kernel.NewWatcher(dataplane.WatchOptions{Turn: monitor.Turn}),
 		Announcer: sender,
@@ -152,6 +148,14 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 		return err
 	}
 	return nil // we were asked to stop
+}
+
+// scopeOf tells in which namespaces a source may have published something.
+func scopeOf(source string) func(namespace string) bool {
+	if source == config.SourceFile {
+		return filesource.Scope
+	}
+	return neutronsource.Scope
 }
 
 // feed is a source and what runs beside it.

@@ -81,12 +81,13 @@ func (f Found) Content() (Content, bool) {
 		if !d.Known {
 			return Content{}, false
 		}
-		c.Devices = append(c.Devices, d.content())
+		c.Devices = append(c.Devices, d.Content())
 	}
 	return c, true
 }
 
-func (d FoundDevice) content() Device {
+// Content is the device's part as far as it was read: what is not Known is missing.
+func (d FoundDevice) Content() Device {
 	dev := Device{Name: d.Name, Published: d.Published, Guarded: d.Guarded, Open: d.Record.Open, OriginalDelay: d.Record.OriginalDelay}
 	if a, err := netip.ParseAddr(d.Record.LinkLocal); err == nil {
 		dev.LinkLocal = a
@@ -109,7 +110,7 @@ func (f Found) Holds(c Content) bool {
 // Tampered reports whether the elements differ from the record that was
 // written with them.
 func (d FoundDevice) Tampered() bool {
-	return d.Known && d.content().Record() != d.Record
+	return d.Known && d.Content().Record() != d.Record
 }
 
 // Fill completes devices that were not dumped with contents that the caller

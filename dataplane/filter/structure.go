@@ -22,7 +22,7 @@ const (
 func (r *reader) structure(f Found, problem func(string, ...any)) error {
 	want := map[string][]rule{}
 	for _, d := range f.Devices {
-		for _, rule := range (Content{Devices: []Device{d.content()}}).rules() {
+		for _, rule := range (Content{Devices: []Device{d.Content()}}).rules() {
 			want[rule.chain] = append(want[rule.chain], rule)
 		}
 	}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"neutron-ndp-proxy-agent/dataplane"
+	"neutron-ndp-proxy-agent/test/nettest"
+)
+
+// told is what a command prints, and its exit code.
+func told(args ...string) (stdout, stderr string, code int) {
+	var out, complaints bytes.Buffer
+	code = run(args, &out, &complaints)
+	return out.String(), complaints.String(), code
+}
+
+// published starts a daemon that publishes the topology's instance, and returns it with
+// its configuration.
+func published(t *testing.T, p *nettest.Topology) (d *process, ini string) {
+	t.Helper()
+	p.OnLink()
+	dir := t.TempDir()
+	source, ini := filepath.Join(dir, "published.yaml"), filepath.Join(dir, "agent.ini")
+	put(t, ini, fmt.Sprintf("[ndp_proxy]\nsource = file\nsource_file = %s\nnetns_dir = %s\nruntime_dir = %s/run\n", source, p.Dir, dir))
+	put(t, source, fmt.Sprintf("version: 1\nnamespaces:\n- name: router\n  devices:\n  - name: %s\n    gateway_addresses: ['%s']\n    internal_subnets: ['%s']\n    published: ['%s']\n",
+		nettest.External, p.GatewayAddr, p.InternalNet, p.InstanceAddr))
+	d = launch(t, ini)
+	d.await(t, "READY=1")
+	return d, ini
+}
+
+// everything is all of the router's that we write to or could, whoever made it.
+func everything(p *nettest.Topology) string {
+	r := p.Router
+	return r.Run("ip", "-6", "neigh", "show", "proxy") + r.Run("nft", "list", "ruleset") + r.Run("ip", "-6", "route", "show", "table", "all") +
+		r.Run("ip", "-6", "rule", "show") + r.Run("sysctl", "-a", "-r", `^net\.ipv6\.(conf\..*\.proxy_ndp|neigh\..*\.proxy_delay)$`)
+}
+
+// Beside a daemon nothing is removed; after it, what is ours, when the operator says so.
+func TestCleanup(t *testing.T) {
+	p := nettest.NewTopology(t)
+	before := everything(p)
+	d, ini := published(t, p)
+	p.Upstream.Reaches(p.InstanceAddr, 5e9)
+	full := everything(p)
+	refused := func(name, complaint string, want int, args ...string) {
+		t.Helper()
+		out, complaints, code := told(append([]string{"cleanup", "--config-file", ini}, args...)...)
+		if code != want || !strings.Contains(complaints, complaint) || out != "" {
+			t.Errorf("%s: code %d, want %d\n%s%s", name, code, want, out, complaints)
+		}
+		if now := everything(p); now != full {
+			t.Errorf("%s: something was changed\n%s", name, now)
+		}
+	}
+	refused("beside a daemon", "the daemon runs, and would make all of it again", exitFailed, "--yes")
+	out, complaints, code := told("cleanup", "--config-file", ini, "--dry-run")
+	if code != exitOK || !strings.Contains(out, "namespace router\n-device qg-1 answer on") || !strings.Contains(out, "\n-  publish 2001:db8:0:2::10\n") {
+		t.Errorf("beside a daemon, only shown: code %d\n%s%s", code, out, complaints)
+	}
+	put(t, filepath.Join(filepath.Dir(ini), "no-socket.ini"), "[ndp_proxy]\ncontrol_socket =\n")
+	refused("no socket", "control_socket is empty", exitUnreachable, "--yes", "--config-file", filepath.Join(filepath.Dir(ini), "no-socket.ini"))
+	if err := d.end(t, syscall.SIGKILL); err == nil {
+		t.Error("killed, and ended well")
+	}
+	put(t, filepath.Join(filepath.Dir(ini), "run/owed/router"), "")
+	refused("nobody to ask", "say --yes where nobody can be asked (1 addresses are answered for)", exitUsage)
+	refused("another namespace", "", exitOK, "--namespace", "upstream")
+	neutron := filepath.Join(filepath.Dir(ini), "neutron.ini")
+	put(t, neutron, "[ndp_proxy]\nsource = neutron\nruntime_dir = "+t.TempDir()+"\n")
+	refused("another source", "namespace router has our marks, but is none of source = neutron", exitOK, "--config-file", neutron)
+	// A no is a no.
+	var nothing, said bytes.Buffer
+	c, _ := find([]string{"cleanup"})
+	l := newCleaner(c, &nothing, &said)
+	l.confirm = func(question string) (bool, bool) { said.WriteString(question); return false, true }
+	if code := l.run([]string{"--config-file", ini}); code != exitFailed || everything(p) != full || !strings.Contains(said.String(), "1 published addresses are not answered for any more") {
+		t.Errorf("code %d\n%s", code, said.String())
+	}
+	for n := range 2 {
+		out, complaints, code = told("cleanup", "--config-file", ini, "--yes")
+		if code != exitOK || complaints != "" || strings.Contains(out, "cleaned") != (n == 0) {
+			t.Errorf("code %d\n%s%s", code, out, complaints)
+		}
+		if now := everything(p); now != before {
+			t.Errorf("before\n%s\nafter\n%s", before, now)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Dir(ini) + "/run/*"); err != nil || len(left) > 0 {
+		t.Errorf("left: %v %v", left, err)
+	}
+	p.Upstream.FlushNeighbours("eth0")
+	if p.Upstream.Ping(p.InstanceAddr, 1) {
+		t.Error("answered after it")
+	}
+}
+
+// What cannot be cleaned is named, and the rest is cleaned.
+func TestCleanupGoesOn(t *testing.T) {
+	p := nettest.NewTopology(t)
+	d, ini := published(t, p)
+	if err := d.end(t, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	// A file that looks like a namespace, and is of another kind.
+	if err := os.WriteFile(filepath.Join(p.Dir, "a"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("/proc/thread-self/ns/uts", filepath.Join(p.Dir, "a"), "none", syscall.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	out, complaints, code := told("cleanup", "--config-file", ini, "--yes")
+	if code != exitFailed || !strings.Contains(complaints, "namespace a: ") || !strings.Contains(out, "namespace router: cleaned") {
+		t.Errorf("code %d\n%s%s", code, out, complaints)
+	}
+	if now := everything(p); strings.Contains(now, "proto 110") || strings.Contains(now, dataplane.DefaultTable) {
+		t.Errorf("left:\n%s", now)
+	}
+}
