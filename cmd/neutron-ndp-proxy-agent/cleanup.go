@@ -11,7 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"neutron-ndp-proxy-agent/agent/admin"
 	cleaning "neutron-ndp-proxy-agent/agent/cleanup"
@@ -216,7 +216,7 @@ func (l *cleaner) tellOthers(ctx context.Context, found []cleaning.Found, others
 
 // confirm asks on a terminal. Anything but a yes is a no.
 func confirm(in *os.File, out io.Writer, question string) (yes, asked bool) {
-	if _, err := unix.IoctlGetTermios(int(in.Fd()), unix.TCGETS); err != nil {
+	if !term.IsTerminal(int(in.Fd())) {
 		return false, false
 	}
 	fmt.Fprintf(out, "%s [y/N] ", question)
