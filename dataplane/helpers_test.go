@@ -2,6 +2,7 @@ package dataplane_test
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"go.uber.org/zap/zaptest"
@@ -36,7 +37,11 @@ func apply(t *testing.T, d *dataplane.Dataplane, want dataplane.State, depth dat
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := d.Apply(t.Context(), dataplane.Diff(want, have))
+	changes := dataplane.Diff(want, have)
+	if lines := dataplane.Lines(have, changes); (lines == nil) != changes.Empty() || slices.Contains(lines, "") {
+		t.Errorf("%q is told as\n%q", changes, lines)
+	}
+	res, err := d.Apply(t.Context(), changes)
 	if err != nil {
 		t.Fatal(err)
 	}

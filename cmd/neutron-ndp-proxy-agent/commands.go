@@ -21,6 +21,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"status", "", "how the daemon is, and each namespace", status},
+		{"diff", "", "what would be written now", diff},
 		{"cleanup", "", "remove everything of ours from every namespace", cleanup},
 	}
 }

@@ -20,7 +20,12 @@ func newControl(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, b
 		Version: buildinfo.Get().Version, Host: cfg.Host, AgentMode: cfg.AgentMode, Source: cfg.NDPProxy.Source,
 		Started: time.Now(), Loop: loop, SyncedAt: loop.Inventory().SyncedAt, Overdue: monitor.Overdue, Broker: broker,
 	}
-	return admin.New(admin.Options{Path: cfg.NDPProxy.ControlSocket, Status: daemon.Status, Handlers: handlers, Log: log})
+	return admin.New(admin.Options{
+		Path: cfg.NDPProxy.ControlSocket, Status: daemon.Status, Handlers: handlers, Log: log,
+		Methods: []admin.Method{
+			admin.DiffMethod(loop),
+		},
+	})
 }
 
 // describeBroker is the link to the broker for those who ask. The error names no
