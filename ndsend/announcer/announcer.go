@@ -50,6 +50,33 @@ func (a *Announcer) Owe(target Target, addrs ...netip.Addr) {
 	a.add(target, addrs, func(l *ledger, addr netip.Addr, now time.Time) { l.owe(addr, a.options.Count, now) })
 }
 
+// OweTold is Owe, and tells once of each address whether a copy has left since: false
+// when what is owed is taken back or given up before, or cannot be announced. told is
+// called with the announcer locked, so it must neither wait nor call it. After Close, or
+// the end of the context, it may never hear.
+func (a *Announcer) OweTold(target Target, told func(addr netip.Addr, sent bool), addrs ...netip.Addr) {
+	for _, addr := range addrs {
+		if ndsend.CheckTarget(addr) != nil {
+			told(addr, false)
+		}
+	}
+	a.add(target, addrs, func(l *ledger, addr netip.Addr, now time.Time) {
+		l.owe(addr, a.options.Count, now)
+		l.tell(addr, func(sent bool) { told(addr, sent) })
+	})
+}
+
+// Trouble returns why the last attempt on the target failed while something is owed
+// there; nil if it succeeded, or there was none.
+func (a *Announcer) Trouble(target Target) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if w := a.workers[target]; w != nil && w.ledger.len() > 0 {
+		return w.err
+	}
+	return nil
+}
+
 // Refresh makes a single copy owed for each address on the target that owes
 // nothing, for switches and neighbours that forget. Otherwise it is as Owe.
 func (a *Announcer) Refresh(target Target, addrs ...netip.Addr) {

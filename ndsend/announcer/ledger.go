@@ -24,6 +24,16 @@ type debt struct {
 	// first one that was refused.
 	place *list.Element
 	index int
+	// told hear once whether a copy has left since they asked.
+	told []func(sent bool)
+}
+
+// tell answers who asked.
+func (d *debt) tell(sent bool) {
+	for _, told := range d.told {
+		told(sent)
+	}
+	d.told = nil
 }
 
 // noIndex is the index of a debt that is not among the later ones.
@@ -58,8 +68,12 @@ func (l *ledger) owe(addr netip.Addr, copies int, now time.Time) {
 		d.left = max(d.left, copies)
 		return
 	}
+	var told []func(bool)
+	if d != nil {
+		told, d.told = d.told, nil // the new series answers them
+	}
 	l.forget(addr)
-	d = &debt{addr: addr, left: copies, since: now, index: noIndex}
+	d = &debt{addr: addr, left: copies, since: now, index: noIndex, told: told}
 	d.place = l.firsts.PushBack(d)
 	l.debts[addr] = d
 }
@@ -85,7 +99,14 @@ func (l *ledger) forget(addr netip.Addr) {
 	l.remove(d)
 }
 
+// tell has told hear of the next copy of an address that is owed.
+func (l *ledger) tell(addr netip.Addr, told func(sent bool)) {
+	d := l.debts[addr]
+	d.told = append(d.told, told)
+}
+
 func (l *ledger) remove(d *debt) {
+	d.tell(false)
 	if d.begun {
 		l.begun--
 	}
@@ -94,6 +115,9 @@ func (l *ledger) remove(d *debt) {
 
 // clear forgets everything; what is taken at the moment is not settled then.
 func (l *ledger) clear() {
+	for _, d := range l.debts {
+		d.tell(false)
+	}
 	clear(l.debts)
 	l.firsts.Init()
 	l.later, l.begun = nil, 0
@@ -159,8 +183,10 @@ func (l *ledger) settle(batch []*debt, sent []netip.Addr, now time.Time, pause t
 			d.due = now
 			heap.Push(&l.later, d)
 		case d.left == 1:
+			d.tell(true)
 			l.remove(d)
 		default:
+			d.tell(true)
 			if !d.begun {
 				d.begun = true
 				l.begun++
