@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"neutron-ndp-proxy-agent/test/docs"
 	"neutron-ndp-proxy-agent/test/lab"
 	"neutron-ndp-proxy-agent/test/nettools"
 )
@@ -54,6 +56,7 @@ func TestMigrate(t *testing.T) {
 		// What it builds anew may cost a packet, which would be the next test's.
 		return mark.Await(ctx, regexp.MustCompile("Finished a router update for "+w.cloud.Router))
 	})
+	m.count()
 	m.open()
 	m.extension(true)
 	m.leaveStale()
@@ -163,6 +166,7 @@ func (m *migration) there() {
 		d = m.daemon(lab.DaemonConfig{Ours: "beside_extension = true\n"})
 		m.settled(5*time.Second, m.host, want) // 2. it has everything
 	})
+	m.statusIsWell()
 	if !m.theirs() {
 		m.Error("upstream's filter is gone before its extension is")
 	}
@@ -176,6 +180,7 @@ func (m *migration) there() {
 		m.settled(5*time.Second, m.host, want)
 	})
 	m.works(5*time.Second, want)
+	m.statusIsWell()
 
 	// what upstream has left and nobody publishes is told once, and stays
 	told := d.Lines(regexp.MustCompile(regexp.QuoteMeta(m.stale.String())))
@@ -202,11 +207,16 @@ func (m *migration) cleanUp() {
 	})
 }
 
-// back: the daemon's table goes on to drop what upstream publishes after it, until it is removed.
+// back: the order of docs/migrate.md. The daemon's table goes on to drop what upstream publishes after it,
+// until the page's last lines have removed it.
 func (m *migration) back() {
-	d := m.daemon(lab.DaemonConfig{Ours: "beside_extension = true\n"})
-	m.watching("the extension comes back", agentRestart, func() { m.extension(true) })
-	m.watching("the daemon stops", 0, func() { m.must(d.Stop(m.ctx)) })
+	var d *lab.Daemon
+	m.watching("1. the daemon starts beside the extension", 0, func() {
+		d = m.daemon(lab.DaemonConfig{Ours: "beside_extension = true\n"})
+		m.settled(5*time.Second, m.host, m.published())
+	})
+	m.watching("2. the extension comes back", agentRestart, func() { m.extension(true) })
+	m.watching("3. the daemon stops", 0, func() { m.must(d.Stop(m.ctx)) })
 
 	later, err := m.cloud.EnsureInstance(m.ctx, "later", netip.Addr{})
 	m.must(err)
@@ -216,21 +226,32 @@ func (m *migration) back() {
 	m.await(agentTime, "upstream's entry for "+later.Addr.String(), func() bool { return m.hasEntry(later.Addr) })
 	m.proves(m.silent(later.Addr)) // our table
 
-	m.watching("our table goes", 0, func() {
-		_, err = nettools.Exec(m.ctx, m.cloud.Namespace, "nft", "delete", "table", "ip6", table)
+	m.watching("4. what the extension uses is handed over", 0, func() {
+		lines, err := docs.Recipe("../..", "docs/migrate.md", "back")
 		m.must(err)
+		lines = strings.NewReplacer("qrouter-<id>", m.cloud.Namespace, "qg-<port>", m.cloud.GatewayDev).Replace(lines)
+		out, err := exec.CommandContext(m.ctx, "sh", "-eu", "-c", lines).CombinedOutput()
+		if err != nil {
+			m.Fatalf("%v: %s\n%s", err, out, lines)
+		}
 		_, err = nettools.AwaitReachable(m.within(5*time.Second), lab.UpstreamNS, later.Addr)
 		m.must(err)
 		m.proves(m.passes(later))
 	})
-	left, err := m.ours(m.cloud.Namespace)
-	m.must(err)
-	m.Logf("what is left of ours once the table is gone: %q", left)
+	// what upstream's has in common with ours, and what it leaves alone
+	m.settled(5*time.Second, m.host, footprint{m.cloud.Namespace: {
+		"ipv6/conf/" + m.cloud.GatewayDev + "/proxy_ndp = 1", "ipv6/neigh/" + m.cloud.GatewayDev + "/proxy_delay = 0",
+	}})
+	m.must(m.cloud.Unpublish(m.ctx, later))
+	m.await(agentTime, "upstream's end of "+later.Addr.String(), func() bool { return !m.hasEntry(later.Addr) })
+	m.must(m.cloud.Unpublish(m.ctx, m.inst))
+	m.await(agentTime, "upstream's end of "+m.inst.Addr.String()+", which we had made", func() bool { return !m.hasEntry(m.inst.Addr) })
+	m.must(m.cloud.PublishOnly(m.ctx, m.inst))
 }
 
 // agentRestart is what the L3 agent's own rewriting of its rules may cost when it starts, with or
 // without us: with neither daemon nor extension one datagram in two of five restarts was lost; with the
-// extension coming back one or two.
+// extension coming back one or two. None of them is lost by our filter, see [stages].
 const agentRestart = 5
 
 // watching does something under watch and requires that at most so many datagrams to the published
@@ -244,6 +265,9 @@ func (m *migration) watching(what string, lost int, do func()) {
 	if len(r.flow.Lost) > lost {
 		m.Errorf("%s: %d datagrams to the published address were lost, at most %d may be", what, len(r.flow.Lost), lost)
 	}
+	if r.ours != 0 {
+		m.Errorf("%s: %d datagrams came to our filter and not through it", what, r.ours)
+	}
 	if r.through > 0 {
 		m.Errorf("%s: %d of %d probes reached the unpublished address, the first after %v", what, r.through, r.probes, r.first)
 	}
@@ -255,6 +279,8 @@ func (m *migration) watching(what string, lost int, do func()) {
 // watched is what was seen while something else was done.
 type watched struct {
 	flow    nettools.FlowReport // UDP to the published address
+	ours    int                 // datagrams of it, and answers, that our filter took
+	others  int                 // and those that somebody after it took
 	probes  int                 // sent to the unpublished one
 	through int                 // that its instance got
 	first   time.Duration       // of them, after the beginning
@@ -262,7 +288,8 @@ type watched struct {
 }
 
 func (r watched) String() string {
-	return fmt.Sprintf("published: %v; unpublished: %d probes, %d got through", r.flow, r.probes, r.through)
+	return fmt.Sprintf("published: %v, at our filter %d, behind it %d; unpublished: %d probes, %d got through",
+		r.flow, r.ours, r.others, r.probes, r.through)
 }
 
 // watcher sends to both addresses every 10 ms until its end.
@@ -280,6 +307,7 @@ func (m *migration) watch() watcher {
 	// whenever the upstream router verifies the address, 15 s after it was resolved at the earliest.
 	m.must(nettools.Forget(m.ctx, lab.UpstreamNS, lab.UpstreamDev, m.inst.Addr))
 	began := time.Now()
+	before := m.stages()
 	server, err := nettools.StartEcho(m.inst.Namespace, m.inst.Addr)
 	m.must(err)
 	undo, err := m.cloud.RouteVia(m.ctx, m.hidden.Addr, m.cloud.Gateway)
@@ -305,6 +333,9 @@ func (m *migration) watch() watcher {
 			cancel()
 			running.Wait()
 			r = watched{flow: report, probes: len(p.Stop().Pings)}
+			after := m.stages()
+			r.ours = after.reached - before.reached - (after.passed - before.passed)
+			r.others = after.passed - before.passed - (after.left - before.left)
 			inside.Stop()
 			got := through()
 			if r.through = len(got); r.through > 0 {

@@ -176,6 +176,7 @@ type Router struct {
 // NDPProxy is a published address.
 type NDPProxy struct {
 	ID       string     `json:"id"`
+	Name     string     `json:"name"`
 	RouterID string     `json:"router_id"`
 	PortID   string     `json:"port_id"`
 	Addr     netip.Addr `json:"ip_address"`
