@@ -192,7 +192,7 @@ install: build ## Install below $(DESTDIR)$(PREFIX), keeping an existing ndp_pro
 	install -m 0644 configs/completion/_ndsend $(DESTDIR)$(ZSHDIR)/
 	install -m 0644 configs/completion/ndsend.fish $(DESTDIR)$(FISHDIR)/
 	install -m 0644 LICENSE README.md CONTRIBUTING.md configs/ndp_proxy_agent.ini $(DESTDIR)$(DOCDIR)/
-	install -m 0644 docs/*.md $(DESTDIR)$(DOCDIR)/docs/
+	install -m 0644 docs/*.md docs/*.svg $(DESTDIR)$(DOCDIR)/docs/
 	install -m 0644 docs/decisions/*.md $(DESTDIR)$(DOCDIR)/docs/decisions/
 	@ini=$(DESTDIR)$(SYSCONFDIR)/neutron/ndp_proxy_agent.ini; \
 	if [ -e "$$ini" ]; then echo "$$ini exists: kept (the new sample is in $(DESTDIR)$(DOCDIR))"; \

@@ -104,7 +104,7 @@ func TestOptions(t *testing.T) {
 	all := pages(t)
 	ours, theirs := options(t, all)
 	known := slices.Concat(ours, theirs, notOurs)
-	setting := regexp.MustCompile(`^([a-z]+(?:_[a-z]+)*) ?= ?[^=]*$`)
+	setting := regexp.MustCompile(`^([a-z]+(?:_[a-z]+)*) = [^=]*$`)
 	section := regexp.MustCompile(`^\[([A-Za-z_]+)\]$`)
 	n := 0
 	check := func(p Page, line string, among []string) {
@@ -146,7 +146,7 @@ func TestOptions(t *testing.T) {
 			}
 		}
 	}
-	if n < 30 {
+	if n < 20 {
 		t.Errorf("only %d settings were found", n)
 	}
 }
