@@ -23,8 +23,8 @@ import (
 // Exit codes, in the manual page.
 const (
 	exitOK          = 0
-	exitFailed      = 1 // something outside that a restart may mend, a log file that can't be opened or an L3 agent that does the same included
-	exitUsage       = 2 // the command line or the configuration: a restart does not help
+	exitFailed      = 1 // something outside that a restart may mend, a log file that can't be opened included
+	exitUsage       = 2 // the command line, the configuration, or the L3 agent's extension beside us: a restart does not help
 	exitUnreachable = 3 // of a command that asks the daemon: none could be asked
 	// exitNoPermission is EX_NOPERM of sysexits.h, by which name systemd shows
 	// it: a capability is missing, or something can't be read or written.
