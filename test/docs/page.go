@@ -106,14 +106,14 @@ func split(text string) (prose string, blocks []string) {
 	return b.String(), blocks
 }
 
-// Recipe returns the fenced code of a page that has the word after the language:
-// "```sh linux". Tests run it as it stands there.
+// Recipe returns the fenced code of a page that has the word after the language, as
+// in "```sh linux". Tests run it as it stands there.
 func Recipe(root, page, word string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(page)))
 	if err != nil {
 		return "", fmt.Errorf("recipe %s: %w", word, err)
 	}
-	m := regexp.MustCompile("(?s)```sh " + regexp.QuoteMeta(word) + "\n(.*?)```").FindSubmatch(text)
+	m := regexp.MustCompile("(?s)```[a-z]+ " + regexp.QuoteMeta(word) + "\n(.*?)```").FindSubmatch(text)
 	if m == nil {
 		return "", fmt.Errorf("%s has no recipe %q", page, word)
 	}
