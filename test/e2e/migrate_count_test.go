@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"neutron-ndp-proxy-agent/test/lab"
 	"neutron-ndp-proxy-agent/test/nettools"
@@ -70,10 +71,31 @@ func (m *migration) stages() stages {
 // statusIsWell: what docs/migrate.md has the operator look at.
 func (m *migration) statusIsWell() {
 	m.Helper()
-	socket := filepath.Join(m.lab.Dir, "run", "agent-"+m.host.Name, "control.sock")
-	out, err := m.host.Run(m.ctx, os.Getenv(lab.EnvBinary), "status", "--socket", socket)
-	if err != nil {
-		m.Errorf("status: %v\n%s", err, out)
+	for _, command := range []string{"status", "diff"} {
+		out, err := m.host.Run(m.ctx, os.Getenv(lab.EnvBinary), command, "--socket", m.runtimeDir()+"/control.sock")
+		if err != nil {
+			m.Errorf("%s: %v\n%s", command, err, out)
+		}
+		m.Logf("%s:\n%s", command, out)
 	}
-	m.Logf("status:\n%s", out)
+}
+
+// runtimeDir is what the lab gives the daemon on the host.
+func (m *migration) runtimeDir() string {
+	return filepath.Join(m.lab.Dir, "run", "agent-"+m.host.Name)
+}
+
+// cleanup runs the command that takes away the rest: by then that is nothing in the router's namespace.
+func (m *migration) cleanup() {
+	m.Helper()
+	ini := filepath.Join(m.TempDir(), "ndp_proxy_agent.ini")
+	m.must(os.WriteFile(ini, []byte("[ndp_proxy]\nruntime_dir = "+m.runtimeDir()+"\n"), 0o600))
+	for _, how := range []string{"--dry-run", "--yes"} {
+		out, err := m.host.Run(m.ctx, os.Getenv(lab.EnvBinary), "cleanup", how, "--config-file", ini)
+		m.must(err)
+		m.Logf("cleanup %s:\n%s", how, out)
+		if strings.Contains(string(out), m.cloud.Namespace) {
+			m.Errorf("cleanup %s finds something of ours in %s, which was handed over", how, m.cloud.Namespace)
+		}
+	}
 }

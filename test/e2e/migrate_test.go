@@ -238,6 +238,7 @@ func (m *migration) back() {
 		m.must(err)
 		m.proves(m.passes(later))
 	})
+	m.watching("5. the rest is taken away", 0, func() { m.cleanup() })
 	// what upstream's has in common with ours, and what it leaves alone
 	m.settled(5*time.Second, m.host, footprint{m.cloud.Namespace: {
 		"ipv6/conf/" + m.cloud.GatewayDev + "/proxy_ndp = 1", "ipv6/neigh/" + m.cloud.GatewayDev + "/proxy_delay = 0",
