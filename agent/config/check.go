@@ -37,7 +37,7 @@ func (l *loader) checkAgent(c *Config) {
 		l.warn(at(groupAgent, "extensions"), "[agent] extensions still has ndp_proxy: "+
 			"the L3 agent goes on programming the same addresses, and withdraws them when a router is updated; take it out once this daemon runs")
 	}
-	switch down := l.t.downTime; {
+	switch down := l.t.AgentDownTime; {
 	case c.ReportInterval == 0:
 		l.warn(at(groupAgent, "report_interval"), "[agent] report_interval is 0: no state is reported, and `network agent list` will not show this agent alive")
 	case c.ReportInterval*2 > down:
@@ -46,8 +46,11 @@ func (l *loader) checkAgent(c *Config) {
 	}
 }
 
+// Extension is the name of Neutron's NDP proxy among the L3 agent's extensions.
+const Extension = "ndp_proxy"
+
 // extension reports whether the L3 agent beside us runs Neutron's extension.
-func (c *Config) extension() bool { return slices.Contains(c.Extensions, "ndp_proxy") }
+func (c *Config) extension() bool { return slices.Contains(c.Extensions, Extension) }
 
 // Refusal says why the daemon must not start although the configuration is
 // well formed; nil if it may. It is no error of [Load], since it is about the

@@ -36,6 +36,7 @@ type Config struct {
 	ControlExchange    string // [DEFAULT] control_exchange, "neutron" by default
 
 	ReportInterval     time.Duration // [agent] report_interval
+	AgentDownTime      time.Duration // [DEFAULT] agent_down_time of the server, as far as its value is here
 	RPCResponseTimeout time.Duration // [DEFAULT] rpc_response_timeout
 	Extensions         []string      // [agent] extensions of the L3 agent beside us
 

@@ -37,6 +37,24 @@ func (e *Error) Unwrap() error { return e.Err }
 // Warnings are returned in both cases. Load writes nothing and opens nothing
 // but the configuration and TLS files.
 func Load(a Args) (*Config, []Warning, error) {
+	x := Examine(a)
+	if len(x.Mistakes) > 0 {
+		return nil, x.Warnings, errors.Join(x.Mistakes...)
+	}
+	return x.Config, x.Warnings, nil
+}
+
+// Examined is all that there is to say of a configuration, usable or not.
+type Examined struct {
+	// Config holds what was understood: with mistakes, an option that is wrong is at
+	// its default or empty, and nothing may be run with it.
+	Config   *Config
+	Warnings []Warning
+	Mistakes []error // each on a line of its own; none: Load would succeed
+}
+
+// Examine is [Load] for who wants to look at the rest although something is wrong.
+func Examine(a Args) Examined {
 	files, errs := readSources(a)
 	l := loader{
 		layered: newLayered(files, a.LookupEnv),
@@ -56,10 +74,7 @@ func Load(a Args) (*Config, []Warning, error) {
 	l.strangeSections()
 	l.transport()
 	l.check()
-	if len(l.errs) > 0 {
-		return nil, l.warnings, errors.Join(l.errs...)
-	}
-	return l.t.Config, l.warnings, nil
+	return Examined{l.t.Config, l.warnings, l.errs}
 }
 
 // loader collects what one Load finds out.

@@ -22,7 +22,7 @@ func TestDefaults(t *testing.T) {
 		Files:   []string{dir + "/neutron.conf"},
 		Origins: map[string]string{"[DEFAULT] transport_url": dir + "/neutron.conf:2"},
 		Host:    "node1", AgentMode: "legacy", VRRPAdvertInterval: 2 * time.Second, StatePath: "/var/lib/neutron", ControlExchange: "neutron",
-		ReportInterval: 30 * time.Second, RPCResponseTimeout: time.Minute,
+		ReportInterval: 30 * time.Second, AgentDownTime: 75 * time.Second, RPCResponseTimeout: time.Minute,
 		Transport: Transport{VHost: "/", Hosts: []Endpoint{{"broker", 5672, "u", secret.New("p")}}},
 		Rabbit: Rabbit{
 			SSLVerifyHostname: true, HeartbeatTimeout: time.Minute, LoginMethod: "AMQPLAIN",

@@ -102,7 +102,6 @@ func (n name) String() string { return "[" + n.group + "] " + n.option }
 type target struct {
 	*Config
 	transportURL secret.Text
-	downTime     time.Duration
 	ignored      ignored
 }
 

@@ -40,7 +40,7 @@ func neutronRows() []row {
 		needed(opt(groupDefault, "state_path", Path, "/var/lib/neutron", func(t *target) any { return &t.StatePath })),
 		seconds(opt(groupDefault, "rpc_response_timeout", Int, "60", func(t *target) any { return &t.RPCResponseTimeout }), 1),
 		seconds(opt(groupDefault, "ha_vrrp_advert_int", Int, "2", func(t *target) any { return &t.VRRPAdvertInterval }), 0),
-		seconds(opt(groupDefault, "agent_down_time", Int, "75", func(t *target) any { return &t.downTime }), 1),
+		seconds(opt(groupDefault, "agent_down_time", Int, "75", func(t *target) any { return &t.AgentDownTime }), 1),
 		seconds(opt(groupAgent, "report_interval", Float, "30", func(t *target) any { return &t.ReportInterval }), 0),
 		opt(groupAgent, "extensions", List, "", func(t *target) any { return &t.Extensions }),
 

@@ -78,7 +78,7 @@ func dial(ctx context.Context, cfg Config, e Endpoint) (*amqp091.Connection, *gu
 	defer cancel()
 	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", e.Addr())
 	if err != nil {
-		return nil, nil, dialError(err)
+		return nil, nil, met(dialObstacle(err), dialError(err))
 	}
 	// The library clears deadlines when the handshake is done, so a deadline
 	// here bounds the handshake and nothing else.
@@ -94,7 +94,7 @@ func dial(ctx context.Context, cfg Config, e Endpoint) (*amqp091.Connection, *gu
 
 	if cfg.TLS != nil {
 		if nc, err = secure(ctx, cfg, e, nc); err != nil {
-			return nil, nil, err
+			return nil, nil, met(ObstacleTLS, err)
 		}
 	}
 	g := &guardedConn{Conn: nc, writeTimeout: cfg.OpTimeout, frames: newFrameGuard(nc), ended: make(chan struct{})}
@@ -135,23 +135,23 @@ func handshakeError(ctx context.Context, g *guardedConn, cfg Config, e Endpoint,
 	}
 	first, ended := g.heard()
 	if timedOut(ended) || ctx.Err() != nil {
-		return fmt.Errorf("no answer in the AMQP handshake within %v", cfg.DialTimeout)
+		return met(ObstacleSilent, fmt.Errorf("no answer in the AMQP handshake within %v", cfg.DialTimeout))
 	}
 	var op *net.OpError
 	switch {
 	case cfg.TLS == nil && tlsAlert(first):
-		return errWantsTLS
+		return met(ObstacleTLS, errWantsTLS)
 	case errors.As(ended, &op) && op.Op == "remote error":
 		// With TLS 1.3 the client's handshake is over before the broker looks
 		// at the client's certificate.
-		return explainTLS(ended, e)
+		return met(ObstacleTLS, explainTLS(ended, e))
 	case errors.Is(err, amqp091.ErrSASL):
-		return fmt.Errorf("broker does not offer login method %s: %w", cfg.Login, err)
+		return met(ObstacleLoginMethod, fmt.Errorf("broker does not offer login method %s: %w", cfg.Login, err))
 	case errors.Is(err, amqp091.ErrCredentials), hasCode(err, amqp091.AccessRefused):
-		return fmt.Errorf("login as %q refused (%s): wrong user or password, or not allowed from here: %w",
-			Clean(e.User), cfg.Login, explain(err))
+		return met(ObstacleLogin, fmt.Errorf("login as %q refused (%s): wrong user or password, or not allowed from here: %w",
+			Clean(e.User), cfg.Login, explain(err)))
 	case errors.Is(err, amqp091.ErrVhost), hasCode(err, amqp091.NotAllowed):
-		return fmt.Errorf("virtual host %q as user %q: %w", Clean(cfg.VHost), Clean(e.User), explain(err))
+		return met(ObstacleVHost, fmt.Errorf("virtual host %q as user %q: %w", Clean(cfg.VHost), Clean(e.User), explain(err)))
 	}
 	return fmt.Errorf("AMQP handshake: %w", explain(err))
 }

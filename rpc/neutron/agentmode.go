@@ -3,7 +3,6 @@ package neutron
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"neutron-ndp-proxy-agent/rpc/amqp"
@@ -17,14 +16,17 @@ type wireAgent struct {
 
 // decodeAgents decodes the answer of bulk_pull.
 func decodeAgents(elems []json.RawMessage) ([]Agent, []Malformed) {
-	return decodeEach(elems, decodeAgent, func(e json.RawMessage, i int) Malformed {
-		var o wireObject
-		var w wireAgent
-		if json.Unmarshal(e, &o) == nil && json.Unmarshal(o.Data, &w) == nil && checkHost(w.Host) == nil {
-			return Malformed{ID: w.Host}
-		}
-		return Malformed{ID: fmt.Sprintf("#%d", i)}
-	})
+	return decodeEach(elems, decodeAgent, brokenAgent)
+}
+
+// brokenAgent names an agent that cannot be understood.
+func brokenAgent(e json.RawMessage, i int) Malformed {
+	var o wireObject
+	var w wireAgent
+	if json.Unmarshal(e, &o) == nil && json.Unmarshal(o.Data, &w) == nil && checkHost(w.Host) == nil {
+		return Malformed{ID: w.Host}
+	}
+	return Malformed{ID: fmt.Sprintf("#%d", i)}
 }
 
 func decodeAgent(raw json.RawMessage) (Agent, error) {
@@ -49,25 +51,20 @@ func decodeAgent(raw json.RawMessage) (Agent, error) {
 	return Agent{Host: w.Host, Type: amqp.Clean(w.Type), Mode: mode}, nil
 }
 
-// agentMode reads an agent's configurations: a JSON object in a JSON string
-// (DictOfMiscValuesField of neutron_lib), or the object itself. An agent that
-// tells no mode is a legacy one, as for Neutron's scheduler.
+// agentMode reads an agent's configurations. An agent that tells no mode is a legacy
+// one, as for Neutron's scheduler.
 func agentMode(raw json.RawMessage) (string, error) {
 	if absent(raw) {
 		return ModeLegacy, nil
 	}
-	object := raw
-	if raw[0] == '"' {
-		var text string
-		if err := json.Unmarshal(raw, &text); err != nil {
-			return "", errors.New(amqp.Clean(err.Error()))
-		}
-		object = bytes.TrimSpace([]byte(text))
+	object, err := configurations(raw)
+	if err != nil {
+		return "", err
 	}
 	var c struct {
 		Mode *string `json:"agent_mode"`
 	}
-	if err := decode(object, &c); err != nil {
+	if err := decode(bytes.TrimSpace(object), &c); err != nil {
 		return "", err
 	}
 	if c.Mode == nil || *c.Mode == "" {

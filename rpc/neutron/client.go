@@ -70,7 +70,15 @@ const repeats = 4096
 const maxNotification = 1 << 20
 
 // New checks the configuration and prepares the client; Run connects it.
-func New(cfg Config) (*Client, error) {
+func New(cfg Config) (*Client, error) { return create(cfg, newClient) }
+
+// NewCaller returns a client that asks and hears nothing: no queue is bound to
+// anything, and the one for its answers is deleted when Run ends (by its x-expires, if
+// this process is killed). So it may run beside the agent of the same host. Events
+// says nothing, and Status().Subscribed stays false.
+func NewCaller(cfg Config) (*Client, error) { return create(cfg, newCaller) }
+
+func create(cfg Config, make func(Config, oslo.Broker) *Client) (*Client, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -79,18 +87,24 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := newClient(cfg, conn)
+	c := make(cfg, conn)
 	c.conn, c.bind = conn, conn.Bind
 	return c, nil
 }
 
-func newClient(cfg Config, broker oslo.Broker) *Client {
+func newCaller(cfg Config, broker oslo.Broker) *Client {
 	c := &Client{cfg: cfg, log: cfg.Logger, events: newQueue(),
 		queue: QueueName(cfg.Host), routerChunk: newChunker(cfg.RouterChunk), portChunk: newChunker(cfg.PortChunk)}
 	c.rpc = oslo.NewClient(broker, oslo.Config{
 		Exchange: cfg.ControlExchange, Queue: cfg.Queues.replyQueue(), Timeout: cfg.CallTimeout,
 		Logger: cfg.Logger, Now: cfg.Now,
 	})
+	return c
+}
+
+// newClient is a caller with the queue that hears.
+func newClient(cfg Config, broker oslo.Broker) *Client {
+	c := newCaller(cfg, broker)
 	seen := oslo.NewSeen(repeats)
 	broker.Subscribe(amqp.Subscription{
 		Queue: cfg.Queues.tapQueue(cfg.Host), Bindings: bindings(cfg), Purge: true, Prefetch: cfg.Prefetch, MaxBody: maxNotification,

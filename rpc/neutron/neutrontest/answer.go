@@ -103,6 +103,8 @@ func (s *Server) truth(method string, raw json.RawMessage) (any, *failure) {
 			}
 		}
 		return out, nil
+	case "get_service_plugin_list":
+		return s.plugins, nil
 	case "report_state":
 		key := a.AgentState.AgentState.AgentType + "@" + a.AgentState.AgentState.Host
 		if s.known[key] {

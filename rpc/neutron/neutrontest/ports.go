@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"neutron-ndp-proxy-agent/rpc/neutron"
 )
@@ -148,6 +149,10 @@ func (s *Server) pullAgents(version string, hosts []string) (any, *failure) {
 	}
 	out := []any{}
 	for _, host := range hosts {
+		out = append(out, s.pullReported(host, version)...)
+		if _, told := s.agents[neutron.L3AgentType+"@"+host]; told {
+			continue
+		}
 		mode := s.modes[host]
 		switch {
 		case mode == "" && !s.hosts[host]:
@@ -161,10 +166,8 @@ func (s *Server) pullAgents(version string, hosts []string) (any, *failure) {
 }
 
 func agentObject(host, mode, version string) map[string]any {
-	return object("Agent", version, map[string]any{
-		"id": hexID(), "agent_type": neutron.L3AgentType, "binary": "neutron-l3-agent", "topic": topicL3, "host": host,
-		"configurations": fmt.Sprintf(`{"agent_mode": %q, "routers": 1}`, mode),
-	})
+	return reportedObject(neutron.Reported{ID: hexID(), Type: neutron.L3AgentType, Binary: "neutron-l3-agent", Host: host,
+		AdminUp: true, Heartbeat: time.Now(), Mode: mode}, version)
 }
 
 // later compares versions of objects.

@@ -33,6 +33,8 @@ type Server struct {
 	answers []string
 	known   map[string]bool // agents that reported
 	hosts   map[string]bool // that have an L3 agent
+	agents  map[string]neutron.Reported
+	plugins []string // types of the service plugins
 }
 
 type hosted struct {
@@ -64,7 +66,8 @@ func StartServer(t testing.TB, url string, o Options) *Server {
 	s := &Server{link: link{t: t, url: url, opts: o}, replies: "reply_" + hexID(),
 		routers: map[string]hosted{}, proxies: map[string]neutron.NDPProxy{},
 		ports: map[string]neutron.BoundPort{}, modes: map[string]string{}, delay: map[string]func(json.RawMessage) time.Duration{},
-		fail: map[string]failure{}, distort: map[string]func(json.RawMessage, any) any{}, mute: map[string]bool{}, known: map[string]bool{}, hosts: map[string]bool{}}
+		fail: map[string]failure{}, distort: map[string]func(json.RawMessage, any) any{}, mute: map[string]bool{}, known: map[string]bool{}, hosts: map[string]bool{},
+		agents: map[string]neutron.Reported{}, plugins: []string{"CORE", "L3_ROUTER_NAT", neutron.ServicePluginNDPProxy}}
 	s.start(s.setup)
 	return s
 }
