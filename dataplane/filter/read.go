@@ -81,6 +81,21 @@ func Present(ctx context.Context, fd int, table string) (bool, error) {
 	return attrs != nil, nil
 }
 
+// ChainPresent reports whether a table of anybody's has a chain of that name.
+func ChainPresent(ctx context.Context, fd int, table, chain string) (bool, error) {
+	r, err := newReader(ctx, fd, table)
+	if err != nil {
+		return false, err
+	}
+	defer r.close()
+	request := append(r.named(unix.NFTA_CHAIN_TABLE, table), r.named(unix.NFTA_CHAIN_NAME, chain)...)
+	attrs, err := r.get(unix.NFT_MSG_GETCHAIN, request)
+	if err != nil {
+		return false, fmt.Errorf("read nftables chain %s of table %s: %w", chain, table, err)
+	}
+	return attrs != nil, nil
+}
+
 type reader struct {
 	nl    *netlink.Conn
 	table string
