@@ -43,7 +43,9 @@ func asking(t *testing.T, methods ...Method) *Client {
 	t.Helper()
 	path := socketIn(t)
 	done, ctx := make(chan error, 1), t.Context()
-	go func() { done <- New(Options{Path: path, Status: func() Status { return Status{} }, Methods: methods, Log: zap.NewNop()}).Run(ctx) }()
+	go func() {
+		done <- New(Options{Path: path, Status: func() Status { return Status{} }, Methods: methods, Log: zap.NewNop()}).Run(ctx)
+	}()
 	eventually(t, "an answer", func() bool { _, err := ask(t, path); return err == nil })
 	return NewClient(path)
 }
