@@ -246,7 +246,7 @@ func (s *stage) traffic(t *testing.T, f fault, marks map[*flow]int, spared []*pa
 			time.Sleep(flowInterval)
 		}
 		if sent, answered := p.near.count(mark); sent == 0 || answered < sent {
-			t.Errorf("%s: %d of %d datagrams lost after it was mended", p.name, sent-answered, sent)
+			t.Errorf("%s: %d of %d datagrams lost after it was mended:\n%s", p.name, sent-answered, sent, s.way(p))
 		}
 		if open := p.leak.answered(shut, p.leak.mark()); open > 0 && !f.believed {
 			t.Errorf("%s: an address that is not published is still reached", p.name)

@@ -236,6 +236,18 @@ func (s *stage) replyQueue(t testing.TB) string {
 	return calls[len(calls)-1].ReplyQueue
 }
 
+// way is what the kernels on the way of a part's packets know, for a failure's report.
+func (s *stage) way(p *part) string {
+	ask := func(ns *nettest.Namespace, command ...string) string {
+		out, err := ns.Try(command[0], command[1:]...)
+		return fmt.Sprintf("%s: %s\n%s%v\n", ns.Name, strings.Join(command, " "), out, err)
+	}
+	ns := s.host.Namespace(p.namespace)
+	return ask(s.ext.Upstream, "ip", "-6", "-s", "neigh", "show") + ask(p.steady.Namespace, "ip", "-6", "-s", "neigh", "show") +
+		ask(ns, "ip", "-6", "-s", "neigh", "show") + ask(ns, "ip", "-6", "address", "show") + ask(ns, "ip", "-6", "route", "show") +
+		ask(ns, "nft", "list", "ruleset")
+}
+
 // keepLogs copies the daemon's log to a place that outlives the test, and says where.
 func (s *stage) keepLogs(t testing.TB) {
 	text, err := os.ReadFile(filepath.Join(s.dir, "log"))
