@@ -84,7 +84,7 @@ demo: build ## The main job without a cloud, in three namespaces (root; 15 s)
 
 .PHONY: check
 check: need-go need-cc ## Quick lane: vet, unit and namespace tests with -race, no broker (root, gcc; 8 min, then 6 min)
-	$(if $(ROOT),@test/lab/install net shells unit,@echo 'check: not root, so the tests in namespaces will skip themselves')
+	$(if $(ROOT),@test/lab/install net shells unit metrics,@echo 'check: not root, so the tests in namespaces will skip themselves')
 	$(call lane,vet,$(GO) vet -tags $(TAGS) ./...)
 	$(call lane,unit and namespace tests,CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 15m ./...)
 
@@ -193,6 +193,7 @@ install: build ## Install below $(DESTDIR)$(PREFIX), keeping an existing ndp_pro
 	install -m 0644 configs/completion/ndsend.fish $(DESTDIR)$(FISHDIR)/
 	install -m 0644 LICENSE README.md CONTRIBUTING.md configs/ndp_proxy_agent.ini $(DESTDIR)$(DOCDIR)/
 	install -m 0644 docs/*.md docs/*.svg $(DESTDIR)$(DOCDIR)/docs/
+	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/monitoring configs/grafana/*.json configs/prometheus/*.yml
 	install -m 0644 docs/decisions/*.md $(DESTDIR)$(DOCDIR)/docs/decisions/
 	@ini=$(DESTDIR)$(SYSCONFDIR)/neutron/ndp_proxy_agent.ini; \
 	if [ -e "$$ini" ]; then echo "$$ini exists: kept (the new sample is in $(DESTDIR)$(DOCDIR))"; \
