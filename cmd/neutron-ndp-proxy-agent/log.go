@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,21 +24,59 @@ type logOutput struct {
 }
 
 // newLogger follows oslo.log's options: a file where one is named, else (or
-// with use_stderr beside it) standard error, as text for people or as JSON.
+// with use_stderr beside it) standard error, as text for people or as JSON. Where
+// that is the journal, lines have a priority and no time: it has its own.
 // Nobody who logs waits for either.
 func newLogger(o config.Log, debug bool, stderr io.Writer) (*zap.Logger, *logOutput, error) {
 	level := zap.NewAtomicLevelAt(zapcore.InfoLevel)
 	if o.Debug || debug {
 		level.SetLevel(zapcore.DebugLevel)
 	}
-	enc := zap.NewProductionEncoderConfig()
-	enc.EncodeTime = zapcore.ISO8601TimeEncoder
-	enc.EncodeDuration = zapcore.StringDurationEncoder
-	encoder := zapcore.NewConsoleEncoder(enc)
-	if o.UseJSON {
-		encoder = zapcore.NewJSONEncoder(enc)
+	toFile, toUser := newEncoder(o.UseJSON, false), newEncoder(o.UseJSON, isJournal(stderr, os.Getenv("JOURNAL_STREAM")))
+	out := &logOutput{level: level}
+	var outs []zapcore.Core
+	if path := o.Path(program); path != "" {
+		var err error
+		if out.file, err = openLogFile(path, o.WatchFile); err != nil {
+			return nil, nil, err
+		}
 	}
-	lost := func(n int, why error) []byte {
+	out.toUser = logsink.New(stderr, logsink.Options{Note: lost(toUser)})
+	if out.file != nil {
+		out.toFile = logsink.New(out.file, logsink.Options{Note: lost(toFile), Failed: func(why error) {
+			_, _ = fmt.Fprintf(out.toUser, "%s: the log: %v\n", program, why) // a sink never fails
+		}})
+		outs = append(outs, zapcore.NewCore(toFile, out.toFile, level))
+	}
+	if out.file == nil || o.UseStderr {
+		outs = append(outs, zapcore.NewCore(toUser, out.toUser, level))
+	}
+	core := limited(zapcore.NewTee(outs...))
+	out.limit = core.l
+	return zap.New(core, zap.ErrorOutput(out.toUser)), out, nil
+}
+
+// newEncoder returns what makes lines of entries.
+func newEncoder(asJSON, journal bool) zapcore.Encoder {
+	c := zap.NewProductionEncoderConfig()
+	c.EncodeTime = zapcore.ISO8601TimeEncoder
+	c.EncodeDuration = zapcore.StringDurationEncoder
+	if journal {
+		c.TimeKey = zapcore.OmitKey
+	}
+	encoder := zapcore.NewConsoleEncoder(c)
+	if asJSON {
+		encoder = zapcore.NewJSONEncoder(c)
+	}
+	if encoder = plain(encoder); journal {
+		encoder = forJournal(encoder)
+	}
+	return encoder
+}
+
+// lost makes the line about lines that were lost.
+func lost(encoder zapcore.Encoder) func(n int, why error) []byte {
+	return func(n int, why error) []byte {
 		entry := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "lines of the log were lost"}
 		line, err := encoder.Clone().EncodeEntry(entry, []zapcore.Field{zap.Int("count", n), zap.Error(why)})
 		if err != nil {
@@ -45,28 +84,6 @@ func newLogger(o config.Log, debug bool, stderr io.Writer) (*zap.Logger, *logOut
 		}
 		return line.Bytes()
 	}
-
-	out := &logOutput{level: level}
-	var outs []zapcore.WriteSyncer
-	if path := o.Path(program); path != "" {
-		var err error
-		if out.file, err = openLogFile(path, o.WatchFile); err != nil {
-			return nil, nil, err
-		}
-	}
-	out.toUser = logsink.New(stderr, logsink.Options{Note: lost})
-	if out.file != nil {
-		out.toFile = logsink.New(out.file, logsink.Options{Note: lost, Failed: func(why error) {
-			_, _ = fmt.Fprintf(out.toUser, "%s: the log: %v\n", program, why) // a sink never fails
-		}})
-		outs = append(outs, out.toFile)
-	}
-	if out.file == nil || o.UseStderr {
-		outs = append(outs, out.toUser)
-	}
-	core := limited(zapcore.NewCore(plain(encoder), zapcore.NewMultiWriteSyncer(outs...), level))
-	out.limit = core.l
-	return zap.New(core, zap.ErrorOutput(out.toUser)), out, nil
 }
 
 // Dropped is how many lines were not written since the start: left out since there
