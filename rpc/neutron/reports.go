@@ -45,7 +45,7 @@ type Reported struct {
 // types, alive or not (bulk_pull, Agent at the server's own version). On error nothing
 // is returned.
 func (c *Client) Reports(ctx context.Context, hosts []string) ([]Reported, []Malformed, error) {
-	raw, err := c.bulkPull(ctx, pullArgs{agentType, nil, map[string][]string{"host": hosts}})
+	raw, err := c.bulkPull(ctx, MethodAgents, pullArgs{agentType, nil, map[string][]string{"host": hosts}})
 	if err != nil {
 		return nil, nil, err
 	}
