@@ -85,6 +85,8 @@ type Options struct {
 	Debts string
 	// Pulse, if not nil, is promised progress.
 	Pulse *pulse.Monitor
+	// Discovery, if not nil, reads the counters of devices; *dataplane.Dataplane has it.
+	Discovery func(ctx context.Context, namespace string, devices []string) (map[string]dataplane.Discovery, error)
 	// Looked, if not nil, hears of each look; from the workers. It must not wait.
 	Looked func(Look)
 	Log    *zap.Logger
@@ -107,6 +109,7 @@ type Agent struct {
 	following *following
 	damper    *damper
 	drift     *drift
+	discovery discovery
 	debts     *debts.Markers
 	ready     chan struct{}
 

@@ -145,6 +145,9 @@ func (a *Agent) equalize(ctx context.Context, item reconcile.Item, view inventor
 	st.judge(p, have, result, err)
 	st.blame(found.Unreadable)
 	a.report(item, view, st, result)
+	if item.Deep {
+		a.readDiscovery(ctx, ns, p.State, have)
+	}
 	end := st.ending(result, err)
 	if end == settled {
 		a.know(ns, known)
@@ -186,6 +189,7 @@ func (a *Agent) release(ns string) {
 	a.following.end(ns)
 	a.damper.forget(ns)
 	a.drift.forget(ns)
+	a.discovery.forget(ns)
 	a.forgetAll(ns)
 	a.mu.Lock()
 	defer a.mu.Unlock()

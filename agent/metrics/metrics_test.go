@@ -58,6 +58,10 @@ func (loop) Namespaces() []agent.Namespace {
 
 func (loop) Queue() (waiting, running, retrying int) { return 7, 8, 9 }
 
+func (loop) Discovery() dataplane.Discovery {
+	return dataplane.Discovery{Solicitations: 40, Advertisements: 41}
+}
+
 // daemon is metrics of parts whose answers may be changed.
 type daemon struct {
 	*metrics.Metrics
@@ -273,7 +277,7 @@ func TestParts(t *testing.T) {
 		`proxies{state="answered"}`: 10, `proxies{state="pending"}`: 1, `proxies{state="failed"}`: 2, `proxies{state="elsewhere"}`: 4, `proxies{state="disabled"}`: 3,
 		`namespaces{state="new"}`: 1, `namespaces{state="ok"}`: 2, `namespaces{state="waiting"}`: 1, `namespaces{state="failed"}`: 1,
 		`drift_repaired_total{kind="sysctl"}`: 1, `queue_length{state="waiting"}`: 7, `queue_length{state="running"}`: 8, `queue_length{state="retrying"}`: 9,
-		`announcements_sent_total`: 30, `announcement_failures_total{reason="not-ready"}`: 3, `announcement_failures_total{reason="permission"}`: 0,
+		`neighbor_solicitations_total`: 40, `neighbor_advertisements_total`: 41, `announcements_sent_total`: 30, `announcement_failures_total{reason="not-ready"}`: 3, `announcement_failures_total{reason="permission"}`: 0,
 		`announcements_rejected_total`: 1, `announcements_given_up_total`: 2, `announcements_owed`: 4, `announcements_repeating`: 5,
 		`broker_connected`: 1, `broker_subscribed`: 0, `broker_blocked`: 1, `broker_connections_total`: 2, `broker_connect_attempts_total`: 5,
 		`broker_connection_losses_total`: 1, `messages_total{result="event"}`: 100, `messages_total{result="garbled"}`: 1, `replies_dropped_total{reason="stray"}`: 3,

@@ -18,6 +18,7 @@ type Loop interface {
 	Drift() map[dataplane.Kind]int
 	Namespaces() []agent.Namespace
 	Queue() (waiting, running, retrying int)
+	Discovery() dataplane.Discovery
 }
 
 // Parts are what is asked whenever somebody asks us. All functions return at once.
@@ -112,6 +113,9 @@ func (c *collector) loop(gauge, counter write) {
 	for kind, n := range c.p.Loop.Drift() {
 		counter(driftRepaired, float64(n), string(kind))
 	}
+	d := c.p.Loop.Discovery()
+	counter(solicitations, float64(d.Solicitations))
+	counter(advertisements, float64(d.Advertisements))
 	waiting, running, retrying := c.p.Loop.Queue()
 	gauge(queueLength, float64(waiting), "waiting")
 	gauge(queueLength, float64(running), "running")

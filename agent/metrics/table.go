@@ -88,6 +88,8 @@ const (
 	applyDuration      = "apply_duration_seconds"
 	kernelWrites       = "kernel_writes_total"
 	driftRepaired      = "drift_repaired_total"
+	solicitations      = "neighbor_solicitations_total"
+	advertisements     = "neighbor_advertisements_total"
 	announcementsSent  = "announcements_sent_total"
 	announcementFails  = "announcement_failures_total"
 	announcementsOwed  = "announcements_owed"
@@ -197,6 +199,14 @@ func Descriptions() []Description {
 			Do:   "Rises again and again: another program works against this one, often the L3 agent's ndp_proxy extension or a firewall script.",
 		},
 		{
+			Name: solicitations, Type: Counter, Unit: "messages",
+			Help: "Neighbour solicitations that the devices which publish received, read from the kernel with each audit.",
+			Do:   "The kernel counts those for addresses that are answered for, and for the device's own. It counts neither by address, nor what it drops in its queue of proxied ones (proxy_delay above 0).",
+		}, {
+			Name: advertisements, Type: Counter, Unit: "messages",
+			Help: "Neighbour advertisements that left these devices, the kernel's answers and announcements together, read with each audit.",
+			Do:   "Less announcements_sent_total it should grow as neighbor_solicitations_total does; if it stays behind, the kernel does not answer: `proxy_ndp` is off for a while, proxy_delay is not 0, or a firewall drops the answers.",
+		}, {
 			Name: announcementsSent, Type: Counter, Unit: "advertisements",
 			Help: "Unsolicited neighbour advertisements handed to a device, each copy.",
 		}, {

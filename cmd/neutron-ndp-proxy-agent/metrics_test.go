@@ -107,6 +107,22 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%v writes before, %v after an address was published", writes, now)
 	}
 
+	// What the kernel answers is read with the audits, here by SIGHUP.
+	looks := func() float64 { return metric(t, socket, `looks_total{depth="deep",outcome="settled"}`) }
+	audit := func() {
+		t.Helper()
+		before := looks()
+		d.signal(t, syscall.SIGHUP)
+		nettest.Eventually(t, 5*time.Second, "a look", func() bool { return looks() > before })
+	}
+	audit()
+	p.Upstream.IP("-6", "neigh", "flush", "dev", "eth0")
+	p.Upstream.Reaches(p.InstanceAddr, 5*time.Second)
+	audit()
+	if asked, answered := metric(t, socket, "neighbor_solicitations_total"), metric(t, socket, "neighbor_advertisements_total"); asked < 1 || answered < 1 {
+		t.Errorf("%v solicitations and %v advertisements were counted after the upstream asked", asked, answered)
+	}
+
 	p.Router.Sysctl("net/ipv6/conf/"+nettest.External+"/proxy_ndp", "0")
 	want(`drift_repaired_total{kind="sysctl"}`, 1)
 	if got := p.Router.ReadSysctl("net/ipv6/conf/" + nettest.External + "/proxy_ndp"); got != "1" {

@@ -100,6 +100,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 		Refresh:     refresh,
 		Debts:       remember,
 		Pulse:       monitor,
+		Discovery:   kernel.Discovery,
 		Looked:      counts.Looked,
 		Log:         log,
 		Workers:     cfg.NDPProxy.Workers,
