@@ -21,6 +21,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"status", "", "how the daemon is, and each namespace", status},
+		{"check", "", "whether all that the daemon depends on is as it has to be, and what to do", check},
 		{"diff", "", "what would be written now", diff},
 		{"cleanup", "", "remove everything of ours from every namespace", cleanup},
 	}

@@ -1,0 +1,170 @@
+package preflight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// account is whom the daemon runs as.
+func (x *examination) account() (Account, error) {
+	user, group := defaultUser, defaultGroup
+	if x.installed() {
+		if user = x.unit["User"]; user == "" {
+			user, group = "root", "root"
+		}
+		if g := x.unit["Group"]; g != "" {
+			group = g
+		}
+	}
+	return x.Account(user, group)
+}
+
+func (x *examination) user(context.Context) []Line {
+	a, err := x.account()
+	const fix = "systemd-sysusers, which make install and the packages leave or run; or make them by hand"
+	switch {
+	case err != nil && x.installed():
+		return []Line{fail(fix, "%v: the unit can't start", err)}
+	case err != nil:
+		return []Line{warn(fix, "%v", err)}
+	}
+	return []Line{ok("user %s (%d), group %s (%d)", a.User, a.UID, a.Group, a.GID)}
+}
+
+// asDaemon runs fn with the file rights of the daemon. why says why it can't.
+func (x *examination) asDaemon(fn func()) (why error) {
+	a, err := x.account()
+	if err != nil {
+		return err
+	}
+	switch x.UID {
+	case a.UID:
+		fn()
+		return nil
+	case 0:
+		return x.As(a, func() error { fn(); return nil })
+	}
+	return fmt.Errorf("it needs root to look with the eyes of user %s", a.User)
+}
+
+const asRoot = "ask as root, after installing"
+
+// access says whether the daemon's user can read what the daemon has to read.
+func (x *examination) access(context.Context) []Line {
+	paths := append([]string{}, x.cfg.Files...)
+	if r := x.cfg.Rabbit; r.SSL {
+		paths = append(paths, r.SSLCAFile, r.SSLCertFile, r.SSLKeyFile)
+	}
+	if !x.neutron() {
+		paths = append(paths, x.cfg.NDPProxy.SourceFile)
+	}
+	var lines []Line
+	read := 0
+	err := x.asDaemon(func() {
+		for _, p := range paths {
+			if p == "" {
+				continue
+			}
+			if err := readable(p); err != nil {
+				lines = append(lines, fail(fmt.Sprintf("chgrp %s %s; chmod 0640 on it; its directories need x for that group", x.group(), p), "the daemon's user can't read it: %v", err))
+				continue
+			}
+			read++
+		}
+	})
+	if err != nil {
+		return []Line{notChecked(asRoot, "whether the daemon's user can read its files: %v", err)}
+	}
+	for _, p := range paths {
+		if p != "" && x.installed() && x.unit.hidden(p) {
+			lines = append(lines, fail("put it elsewhere, such as /etc/neutron", "the unit hides %s from the daemon (ProtectHome=, PrivateTmp=)", p))
+		}
+	}
+	if len(lines) == 0 {
+		lines = append(lines, ok("all %d files can be read by the daemon's user", read))
+	}
+	return lines
+}
+
+func (x *examination) group() string {
+	if g := x.unit["Group"]; g != "" {
+		return g
+	}
+	return defaultGroup
+}
+
+func readable(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// mayWrite asks the kernel with the calling thread's file rights, those of As.
+func mayWrite(path string) error {
+	if err := unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS); err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
+}
+
+func (x *examination) log(context.Context) []Line {
+	path := x.cfg.Log.Path(program)
+	if path == "" {
+		return []Line{ok("standard error, which is the journal under systemd")}
+	}
+	if x.installed() && !x.unit.writable(path) {
+		return []Line{fail("systemctl edit "+program+": [Service] ReadWritePaths="+filepath.Dir(path), "%s: the unit lets the daemon write elsewhere only", path)}
+	}
+	return x.writes(path, 1, "to the log "+path, "let the daemon's user write there: setfacl -m u:"+defaultUser+":rwx "+filepath.Dir(path)+
+		", or systemd-tmpfiles --create for /var/log/neutron")
+}
+
+func (x *examination) runtimeDir(context.Context) []Line {
+	dir := x.cfg.NDPProxy.RuntimeDir
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && x.installed() && x.made(dir) {
+		return []Line{ok("%s is made by systemd when the unit starts", dir)}
+	}
+	if x.installed() && !x.unit.writable(dir) {
+		return []Line{fail("systemctl edit "+program+": [Service] ReadWritePaths="+dir, "%s: the unit lets the daemon write elsewhere only", dir)}
+	}
+	return x.writes(dir, 64, "to runtime_dir "+dir, "let the daemon's user have it: chown "+defaultUser+":"+defaultGroup+" "+dir+", or RuntimeDirectory= in the unit")
+}
+
+// made reports whether the unit makes a directory.
+func (x *examination) made(dir string) bool {
+	for _, d := range strings.Fields(x.unit["RuntimeDirectory"]) {
+		if filepath.Join("/run", d) == filepath.Clean(dir) {
+			return true
+		}
+	}
+	return false
+}
+
+// writes says whether the daemon's user may write to what is at path, or, where
+// nothing is, make it with so many directories above it.
+func (x *examination) writes(path string, levels int, what, fix string) []Line {
+	var err error
+	why := x.asDaemon(func() {
+		for at := path; levels >= 0; at, levels = filepath.Dir(at), levels-1 {
+			if err = mayWrite(at); !errors.Is(err, fs.ErrNotExist) {
+				return
+			}
+		}
+	})
+	switch {
+	case why != nil:
+		return []Line{notChecked(asRoot, "whether the daemon's user can write %s: %v", what, why)}
+	case err != nil:
+		return []Line{fail(fix, "the daemon's user can't write %s: %v", what, err)}
+	}
+	return []Line{ok("the daemon's user can write %s", what)}
+}
