@@ -132,6 +132,7 @@ func (l *loader) option(r row) {
 	}
 	if err != nil {
 		l.fail(f.where, f.as, err)
+		_ = r.set(l.t, r.Default) // for Examine; one that refers to others is not set
 		return
 	}
 	if f.where == "" {

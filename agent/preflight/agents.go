@@ -159,4 +159,4 @@ func (x *examination) clockLine(newest time.Time) Line {
 }
 
 // round makes an age readable.
-func round(d time.Duration) time.Duration { return d.Round(time.Second) }
+func round(d time.Duration) time.Duration { return max(0, d.Round(time.Second)) }

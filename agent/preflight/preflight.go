@@ -170,22 +170,18 @@ func (x *examination) bounded(ctx context.Context, c check) []Line {
 	defer cancel()
 	done := make(chan []Line, 1)
 	go func() { done <- c.run(x, ctx) }()
+	var lines []Line
 	select {
-	case lines := <-done:
-		for i := range lines {
-			if lines[i].Check == "" {
-				lines[i].Check = c.name
-			}
+	case lines = <-done:
+	case <-time.After(limit + time.Second): // who hears of the end of ctx says more
+		lines = []Line{fail("look for what hangs: a file system, a lock of the kernel, systemd", "no end within %v", limit)}
+	}
+	for i := range lines {
+		if lines[i].Check == "" {
+			lines[i].Check = c.name
 		}
-		return lines
-	case <-ctx.Done():
 	}
-	select {
-	case lines := <-done: // it heard of the end, too, and says more
-		return named(c.name, lines...)
-	case <-time.After(time.Second):
-		return named(c.name, fail("look for what hangs: a file system, a lock of the kernel, systemd", "no end within %v", limit))
-	}
+	return lines
 }
 
 // neutron reports whether broker and server matter.

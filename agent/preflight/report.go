@@ -111,10 +111,11 @@ func (r Report) Print(w io.Writer, paint func(Status, string) string) error {
 	}
 	var b strings.Builder
 	count := map[Status]int{}
-	for _, l := range r.Lines {
+	for i, l := range r.Lines {
 		count[l.Status]++
 		fmt.Fprintf(&b, "%s  %-13s %s\n", paint(l.Status, fmt.Sprintf("%-4s", l.Status)), l.Check, l.Found)
-		if l.Fix != "" {
+		// What mends several in a row is said once, below the last.
+		if next := i + 1; l.Fix != "" && (next == len(r.Lines) || r.Lines[next].Fix != l.Fix) {
 			fmt.Fprintf(&b, "      %-13s > %s\n", "", l.Fix)
 		}
 	}

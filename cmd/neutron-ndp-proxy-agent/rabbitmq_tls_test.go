@@ -35,6 +35,7 @@ func TestTLS(t *testing.T) {
 	t.Run("several hosts", cloud.severalHosts)
 	t.Run("daemon", cloud.daemon)
 	t.Run("metrics", cloud.metrics)
+	t.Run("check", cloud.check)
 }
 
 // tlsCloud is a broker and the authorities around it.
