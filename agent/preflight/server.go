@@ -92,9 +92,12 @@ func (x *examination) server(ctx context.Context, brokers []config.Endpoint) []L
 		return named("server", notChecked("see options", "%v", err))
 	}
 	running, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(running) }()
-	defer func() { stop(); <-ended }() // deletes the queue of the answers
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = s.Run(running) }) // what is in its way, the questions hear
+	defer func() {
+		stop() // deletes the queue of the answers
+		wg.Wait()
+	}()
 
 	began := x.Now()
 	plugins, err := s.ServicePlugins(ctx)

@@ -78,7 +78,7 @@ func New(cfg Config) (*Client, error) { return create(cfg, newClient) }
 // says nothing, and Status().Subscribed stays false.
 func NewCaller(cfg Config) (*Client, error) { return create(cfg, newCaller) }
 
-func create(cfg Config, make func(Config, oslo.Broker) *Client) (*Client, error) {
+func create(cfg Config, with func(Config, oslo.Broker) *Client) (*Client, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func create(cfg Config, make func(Config, oslo.Broker) *Client) (*Client, error)
 	if err != nil {
 		return nil, err
 	}
-	c := make(cfg, conn)
+	c := with(cfg, conn)
 	c.conn, c.bind = conn, conn.Bind
 	return c, nil
 }
