@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"neutron-ndp-proxy-agent/agent/plaintext"
 )
 
 // Status is how one thing stands.
@@ -66,22 +66,7 @@ const maxText = 2048
 // printable makes a text fit for one line of a terminal: what was found may come from
 // a file, another process or another machine.
 func printable(s string) string {
-	if len(s) > maxText {
-		n := maxText
-		for n > 0 && !utf8.RuneStart(s[n]) {
-			n--
-		}
-		s = s[:n] + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsPrint(r) && r != utf8.RuneError:
-			return r
-		case unicode.IsSpace(r):
-			return ' '
-		}
-		return '?'
-	}, s)
+	return plaintext.Line(strings.ReplaceAll(s, "\n", " "), maxText)
 }
 
 func (r *Report) finish() {

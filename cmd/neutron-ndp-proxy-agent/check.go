@@ -14,6 +14,7 @@ import (
 	"neutron-ndp-proxy-agent/agent/config"
 	"neutron-ndp-proxy-agent/agent/preflight"
 	"neutron-ndp-proxy-agent/cmd/internal/buildinfo"
+	"neutron-ndp-proxy-agent/cmd/internal/terminal"
 	"neutron-ndp-proxy-agent/rpc/amqp"
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
@@ -22,6 +23,8 @@ import (
 func check(c command, arguments []string, stdout, stderr io.Writer) int {
 	l := newCommandLine(c, stderr)
 	asJSON := l.Bool("json", false, "print what was found as JSON")
+	var colour terminal.Mode
+	l.Var(&colour, "color", terminal.Usage)
 	if _, code, ok := l.parse(arguments, 0, 0); !ok {
 		return code
 	}
@@ -33,7 +36,8 @@ func check(c command, arguments []string, stdout, stderr io.Writer) int {
 	if *asJSON {
 		err = r.JSON(stdout)
 	} else {
-		err = r.Print(stdout, nil)
+		screen := terminal.Of(stdout, colour, os.LookupEnv)
+		err = r.Print(stdout, func(s preflight.Status, text string) string { return screen.Paint(styleOf(s), text) })
 	}
 	if err != nil {
 		l.say(err)
@@ -43,6 +47,16 @@ func check(c command, arguments []string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	return exitOK
+}
+
+func styleOf(s preflight.Status) terminal.Style {
+	switch s {
+	case preflight.OK:
+		return terminal.Good
+	case preflight.Warn:
+		return terminal.Warn
+	}
+	return terminal.Bad
 }
 
 // checkEnvironment is the machine, with what only this program knows.
