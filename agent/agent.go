@@ -123,6 +123,7 @@ type Agent struct {
 	waiting  map[string]string               // what routers wait for, as it was said
 	retell   map[string]telling              // namespaces whose answered addresses are to be announced again
 	devices  map[string]map[string]linkLayer // of the last plan, by namespace and name
+	orders   map[*order]bool
 }
 
 // New returns an agent with an empty inventory ([Agent.Inventory]), which a
@@ -142,6 +143,7 @@ func New(o Options) *Agent {
 		waiting:   map[string]string{},
 		retell:    map[string]telling{},
 		devices:   map[string]map[string]linkLayer{},
+		orders:    map[*order]bool{},
 	}
 	a.inventory = inventory.New(a.changed)
 	a.debts = debts.Open(debts.Options{Dir: o.Debts, Owing: a.owing, Log: o.Log})

@@ -54,6 +54,8 @@ type Look struct {
 	// the broker's socket until all of it was in the kernel; 0: no message was the
 	// reason, nothing was written, or not all could be.
 	Message time.Duration
+
+	record *record // for those who ordered it
 }
 
 // wrote adds what an Apply did.

@@ -10,8 +10,9 @@ import (
 	"neutron-ndp-proxy-agent/dataplane"
 )
 
-// ErrNotHere: a router is not among those that the source told this host of.
-var ErrNotHere = errors.New("not a router of this host, as far as the source has told")
+// ErrNotHere: a router is not among those that the source told this host of, or a
+// namespace has none of them, and nothing of ours.
+var ErrNotHere = errors.New("no router of this host, as far as the source has told")
 
 // Selection names namespaces; the zero value all that concern this host.
 type Selection struct {

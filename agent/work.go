@@ -22,13 +22,14 @@ func (a *Agent) work(ctx context.Context) error {
 			return nil
 		}
 		kept := a.o.Pulse.Work("look at " + item.Key)
-		seen := &Look{Deep: item.Deep, Waited: time.Since(item.Since)}
+		seen := &Look{Deep: item.Deep, Waited: time.Since(item.Since), record: newRecord(a.ordered(item.Key))}
 		start := time.Now()
 		end := a.look(ctx, item, seen)
 		kept()
 		if ctx.Err() != nil {
 			return nil
 		}
+		a.answer(item.Key, item.Deep, seen.record)
 		if a.o.Looked != nil {
 			seen.Took, seen.End = time.Since(start), end.outcome()
 			a.o.Looked(*seen)
@@ -140,7 +141,9 @@ func (a *Agent) equalize(ctx context.Context, item reconcile.Item, view inventor
 	}
 	if !errors.Is(err, dataplane.ErrStale) { // of which nothing is known but that it is another
 		a.announce(ns, p.State, have, result)
+		a.announceOrdered(look.record, ns, p, have, result)
 	}
+	look.record.wrote(have, changes, result, err)
 	st.notice = notice(p.State, have)
 	st.judge(p, have, result, err)
 	st.blame(found.Unreadable)

@@ -23,6 +23,8 @@ func commands() []command {
 		{"status", "", "how the daemon is, and each namespace", status},
 		{"check", "", "whether all that the daemon depends on is as it has to be, and what to do", check},
 		{"diff", "", "what would be written now", diff},
+		{"reconcile", "", "have the daemon make everything true now", reconcile},
+		{"announce", "<address|router>", "have the daemon announce an address, or all of a router, again", announce},
 		{"cleanup", "", "remove everything of ours from every namespace", cleanup},
 	}
 }

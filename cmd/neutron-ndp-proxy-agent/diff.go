@@ -46,9 +46,7 @@ func diff(c command, arguments []string, stdout, stderr io.Writer) int {
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(d)
 	} else {
-		screen := terminal.Of(stdout, mode, os.LookupEnv)
-		styles := map[byte]terminal.Style{'-': terminal.Bad, '+': terminal.Good, '!': terminal.Warn, '#': terminal.Faint, '@': terminal.Strong}
-		err = admin.PrintDiff(stdout, d, func(sign byte, line string) string { return screen.Paint(styles[sign], line) })
+		err = admin.PrintDiff(stdout, d, lineStyle(terminal.Of(stdout, mode, os.LookupEnv)))
 	}
 	if err != nil {
 		ask.say(err)
@@ -67,6 +65,12 @@ func diff(c command, arguments []string, stdout, stderr io.Writer) int {
 		return exitDiffers
 	}
 	return exitOK
+}
+
+// lineStyle colours a line by its first character.
+func lineStyle(screen terminal.Screen) func(sign byte, line string) string {
+	styles := map[byte]terminal.Style{'-': terminal.Bad, '+': terminal.Good, '!': terminal.Warn, '#': terminal.Faint, '@': terminal.Strong}
+	return func(sign byte, line string) string { return screen.Paint(styles[sign], line) }
 }
 
 // selectionFlags are --router and --namespace, as the daemon takes them.

@@ -122,7 +122,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 	stop := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	handlers := watch(counts, loop, monitor, f, sender, asked.dropped, log)
-	control := newControl(cfg, loop, monitor, f.broker, atControl(cfg, handlers), log)
+	control := newControl(cfg, loop, monitor, f, atControl(cfg, handlers), log)
 	g.Go(func() error { return control.Run(ctx) })
 	scraped := metrics.NewServer(metrics.ServerOptions{Address: cfg.NDPProxy.MetricsListen, Handlers: handlers, Log: log})
 	g.Go(func() error { return scraped.Run(ctx) })
@@ -164,6 +164,8 @@ type feed struct {
 	source agent.Source
 	beside []func(ctx context.Context) error
 	resync func() // asks the source for everything again
+	// sync does so and waits; nil where there is no server to ask.
+	sync func(ctx context.Context) error
 	// link is what there is to say of the link to the server, "" if it stands.
 	link func() string
 	// broker is the connection, nil where none is needed.
@@ -206,6 +208,7 @@ func newNeutronFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monito
 		broker: func() *admin.Broker { return describeBroker(client.Status()) },
 		status: client.Status,
 	}
+	f.sync = resyncing(f.link, f.resync, source.PulledSince)
 	if cfg.ReportInterval > 0 { // 0: never, as with Neutron's agents
 		f.beside = append(f.beside, statereport.New(statereport.Options{
 			Server: client, Interval: cfg.ReportInterval, Timeout: min(cfg.RPCResponseTimeout, cfg.ReportInterval),

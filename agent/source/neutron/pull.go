@@ -40,6 +40,7 @@ func (s *Source) pullAll(ctx context.Context) error {
 	snap := a.snapshot(s.here)
 	snap.Causes = causes
 	s.o.Inventory.Replace(snap)
+	s.pulled.Store(&start)
 	s.reasons.answered(causes)
 	s.allPorts(false)
 	c := s.o.Inventory.Counts()

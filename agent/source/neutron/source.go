@@ -63,8 +63,9 @@ type Source struct {
 
 	complaints *complaints
 	atlas      *atlas
-	garbled    atomic.Bool // since the last audit
-	stood      atomic.Bool // an earlier run left something
+	garbled    atomic.Bool               // since the last audit
+	stood      atomic.Bool               // an earlier run left something
+	pulled     atomic.Pointer[time.Time] // when the last full pull that ended well began
 
 	// routersLane asks for routers and proxies. In a DVR mode, quick asks for
 	// the ports (and hosts) that somebody waits for, bulk for all of them.
@@ -111,6 +112,13 @@ func (s *Source) newLane() *lane {
 
 // Resync asks the server for everything again.
 func (s *Source) Resync() { s.routersLane.add(wanted{full: true}) }
+
+// PulledSince reports whether all that stood at the server at that time is in the
+// inventory: a full pull began after it, and has ended well.
+func (s *Source) PulledSince(t time.Time) bool {
+	began := s.pulled.Load()
+	return began != nil && began.After(t)
+}
 
 // Scope reports whether a namespace may hold what this source had published.
 func Scope(ns string) bool { return inventory.NeutronNamespace(ns) }

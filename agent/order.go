@@ -1,0 +1,185 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"neutron-ndp-proxy-agent/dataplane"
+	"neutron-ndp-proxy-agent/ndsend/announcer"
+)
+
+// Done is what the looks at a namespace did since an order was given for it.
+type Done struct {
+	Namespace string
+	// Looked: a thorough look has begun and ended since.
+	Looked bool
+	// Lines are what was written, see [dataplane.Lines], but for what Failed.
+	Lines  []string
+	Failed []string
+	// Trouble is what is in the way, as in [Namespace]. Error says that it is an error.
+	Trouble string
+	Error   bool
+}
+
+// order is somebody's wish to have namespaces looked at, and to hear of it. Looks that
+// were under way when it was given do not count.
+type order struct {
+	// announces tells which addresses are to be announced; nil: none.
+	announces func(netip.Addr) bool
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced whenever something below changes
+	looks   map[string]*Done
+	left    map[string]bool // namespaces that no thorough look has ended in
+	fates   map[fateOf]*Fate
+}
+
+type fateOf struct {
+	target announcer.Target
+	addr   netip.Addr
+}
+
+// begin gives an order; end has to follow.
+func (a *Agent) begin(names []string, announces func(netip.Addr) bool) *order {
+	o := &order{announces: announces, changed: make(chan struct{}), looks: map[string]*Done{}, left: map[string]bool{}, fates: map[fateOf]*Fate{}}
+	a.mu.Lock()
+	a.orders[o] = true
+	a.mu.Unlock()
+	a.again(o, names)
+	return o
+}
+
+// again has the namespaces, and those before, looked at anew.
+func (a *Agent) again(o *order, names []string) {
+	o.change(func() {
+		for _, ns := range names {
+			if o.looks[ns] == nil {
+				o.looks[ns] = &Done{Namespace: ns}
+			}
+		}
+		for ns := range o.looks {
+			o.left[ns] = true
+		}
+		names = slices.Collect(maps.Keys(o.looks))
+	})
+	for _, ns := range names {
+		a.queue.Add(ns, true)
+	}
+}
+
+func (a *Agent) end(o *order) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.orders, o)
+}
+
+// ordered returns the orders that a look which begins now answers.
+func (a *Agent) ordered(ns string) []*order {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var out []*order
+	for o := range a.orders {
+		if o.concerns(ns) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// answer tells the orders how a look ended.
+func (a *Agent) answer(ns string, deep bool, r *record) {
+	if r == nil {
+		return
+	}
+	a.mu.Lock()
+	st := a.statuses[ns]
+	a.mu.Unlock()
+	for _, o := range r.orders {
+		o.change(func() {
+			l := o.looks[ns]
+			l.Lines = append(l.Lines, r.lines...)
+			l.Failed, l.Trouble, l.Error = r.failed, st.trouble, st.failed
+			if deep {
+				l.Looked = true
+				delete(o.left, ns)
+			}
+		})
+	}
+}
+
+func (o *order) concerns(ns string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.looks[ns] != nil
+}
+
+func (o *order) change(do func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	do()
+	close(o.changed)
+	o.changed = make(chan struct{})
+}
+
+// await waits until something is so, asked with the order locked, or the context ends.
+func (o *order) await(ctx context.Context, so func() bool) bool {
+	for {
+		o.mu.Lock()
+		yes, changed := so(), o.changed
+		o.mu.Unlock()
+		if yes {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changed:
+		}
+	}
+}
+
+func (o *order) allLooked() bool { return len(o.left) == 0 }
+
+// list returns what was done so far, sorted by namespace.
+func (o *order) list() []Done {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	out := make([]Done, 0, len(o.looks))
+	for _, ns := range slices.Sorted(maps.Keys(o.looks)) {
+		out = append(out, *o.looks[ns])
+	}
+	return out
+}
+
+// record is what one look does, for those who ordered it; nil if nobody did.
+type record struct {
+	orders []*order
+	lines  []string
+	failed []string
+}
+
+func newRecord(orders []*order) *record {
+	if len(orders) == 0 {
+		return nil
+	}
+	return &record{orders: orders}
+}
+
+// wrote notes what a look has written.
+func (r *record) wrote(have dataplane.Observation, c dataplane.Changes, res dataplane.Result, err error) {
+	if r == nil {
+		return
+	}
+	r.lines = dataplane.Lines(have, c)
+	for _, f := range res.Failures {
+		if f.Class() != dataplane.ClassGone { // that is waited for
+			r.failed = append(r.failed, f.Error())
+		}
+	}
+	if err != nil {
+		r.failed = append(r.failed, err.Error())
+	}
+}
