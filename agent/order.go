@@ -31,6 +31,7 @@ type order struct {
 	announces func(netip.Addr) bool
 
 	mu      sync.Mutex
+	round   int           // how often the looks were asked for
 	changed chan struct{} // closed and replaced whenever something below changes
 	looks   map[string]*Done
 	left    map[string]bool // namespaces that no thorough look has ended in
@@ -55,6 +56,7 @@ func (a *Agent) begin(names []string, announces func(netip.Addr) bool) *order {
 // again has the namespaces, and those before, looked at anew.
 func (a *Agent) again(o *order, names []string) {
 	o.change(func() {
+		o.round++
 		for _, ns := range names {
 			if o.looks[ns] == nil {
 				o.looks[ns] = &Done{Namespace: ns}
@@ -76,14 +78,14 @@ func (a *Agent) end(o *order) {
 	delete(a.orders, o)
 }
 
-// ordered returns the orders that a look which begins now answers.
-func (a *Agent) ordered(ns string) []*order {
+// ordered returns the orders that a look which begins now answers, with their rounds.
+func (a *Agent) ordered(ns string) map[*order]int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var out []*order
+	out := map[*order]int{}
 	for o := range a.orders {
-		if o.concerns(ns) {
-			out = append(out, o)
+		if round, concerned := o.concerns(ns); concerned {
+			out[o] = round
 		}
 	}
 	return out
@@ -97,12 +99,12 @@ func (a *Agent) answer(ns string, deep bool, r *record) {
 	a.mu.Lock()
 	st := a.statuses[ns]
 	a.mu.Unlock()
-	for _, o := range r.orders {
+	for o, round := range r.orders {
 		o.change(func() {
 			l := o.looks[ns]
 			l.Lines = append(l.Lines, r.lines...)
 			l.Failed, l.Trouble, l.Error = r.failed, st.trouble, st.failed
-			if deep {
+			if deep && round == o.round {
 				l.Looked = true
 				delete(o.left, ns)
 			}
@@ -110,10 +112,10 @@ func (a *Agent) answer(ns string, deep bool, r *record) {
 	}
 }
 
-func (o *order) concerns(ns string) bool {
+func (o *order) concerns(ns string) (round int, yes bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.looks[ns] != nil
+	return o.round, o.looks[ns] != nil
 }
 
 func (o *order) change(do func()) {
@@ -156,12 +158,12 @@ func (o *order) list() []Done {
 
 // record is what one look does, for those who ordered it; nil if nobody did.
 type record struct {
-	orders []*order
+	orders map[*order]int
 	lines  []string
 	failed []string
 }
 
-func newRecord(orders []*order) *record {
+func newRecord(orders map[*order]int) *record {
 	if len(orders) == 0 {
 		return nil
 	}

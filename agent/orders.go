@@ -164,7 +164,7 @@ func (a *Agent) announceOrdered(r *record, ns string, p plan.Plan, have dataplan
 	if r == nil {
 		return
 	}
-	for _, o := range r.orders {
+	for o := range r.orders {
 		if o.announces == nil {
 			continue
 		}

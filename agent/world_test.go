@@ -179,6 +179,8 @@ type settings struct {
 	pace   float64
 	// engine advertises instead of either.
 	engine *announcer.Announcer
+	// announcer is used instead of all of these.
+	announcer agent.Announcer
 	// refresh and debts are the agent's.
 	refresh time.Duration
 	debts   string
@@ -218,6 +220,9 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 	if s.engine != nil {
 		announces = s.engine
 		t.Cleanup(s.engine.Close)
+	}
+	if s.announcer != nil {
+		announces = s.announcer
 	}
 	d.Agent = agent.New(agent.Options{
 		Scope: s.scope, Dataplane: s.kernel, Announcer: announces, Log: log, Plan: s.plan, Carrier: s.carrier, CarrierWait: carrierWait,

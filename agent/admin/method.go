@@ -18,7 +18,7 @@ type Method struct {
 	// Pattern is one of [http.ServeMux] with the HTTP method, "POST /v1/reconcile".
 	Pattern string
 	// Limit bounds how long the answer may take, the wait for others who ask the same
-	// included.
+	// included; that wait alone is never longer than turnLimit.
 	Limit time.Duration
 	// Answer returns what becomes JSON. It is called by one client at a time, with the
 	// parameters after the path's question mark. An error is a [*Refusal], or else the
@@ -86,11 +86,19 @@ func (m *method) serve(ctx context.Context) http.HandlerFunc {
 	}
 }
 
+// turnLimit bounds the wait for others: an order may take minutes, and those who wait for
+// it must not take all the room that there is for clients.
+const turnLimit = 10 * time.Second
+
 // compute makes one answer.
 func (m *method) compute(ctx context.Context, query url.Values) (body []byte, code int) {
+	turn := time.NewTimer(turnLimit)
+	defer turn.Stop()
 	select {
 	case m.computing <- struct{}{}:
 		defer func() { <-m.computing }()
+	case <-turn.C:
+		return failure(errors.New("the daemon is busy with another client's order")), http.StatusServiceUnavailable
 	case <-ctx.Done():
 		return failure(errors.New("the daemon is busy with another client's question, or stuck")), http.StatusServiceUnavailable
 	}
