@@ -17,7 +17,7 @@ import (
 
 // ordered answers as it is told, and notes what it was asked.
 type ordered struct {
-	looks    []agent.Look
+	looks    []agent.Done
 	unsynced error
 	fates    []agent.Fate
 	err      error
@@ -49,7 +49,7 @@ func refusalCode(err error) int {
 }
 
 func TestReconcileMethod(t *testing.T) {
-	loop := &ordered{unsynced: errors.New("no broker\x1b"), looks: []agent.Look{
+	loop := &ordered{unsynced: errors.New("no broker\x1b"), looks: []agent.Done{
 		{Namespace: "a", Looked: true, Lines: []string{"+x"}}, {Namespace: "b"}, {Namespace: "c", Looked: true, Failed: []string{"EPERM"}},
 		{Namespace: "d", Looked: true, Trouble: "device"}, {Namespace: "e", Looked: true, Trouble: "EIO", Error: true},
 	}}
