@@ -27,6 +27,9 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 GOLICENSES  := github.com/google/go-licenses@v1.6.0
 CYCLONEDX   := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+# Makes the .deb and the .rpm. From 2.46 on it needs a module that the Go module
+# proxy does not always serve.
+NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 
 # Version from git. Without git, or where git refuses another user's tree, it
 # still builds; the tests build too, so they need to hear that by GOFLAGS.
@@ -35,7 +38,8 @@ VERSION ?= $(shell git describe --always --dirty --tags 2>/dev/null || echo unkn
 ifeq ($(IN_GIT),false)
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 endif
-LDFLAGS := -X $(MODULE)/cmd/internal/buildinfo.version=$(VERSION)
+# Without symbol tables and DWARF: stacks, profiles and SBOMs need neither.
+LDFLAGS := -s -w -X $(MODULE)/cmd/internal/buildinfo.version=$(VERSION)
 
 # make install
 DESTDIR    ?=
@@ -54,7 +58,7 @@ FISHDIR     = $(PREFIX)/share/fish/vendor_completions.d
 
 ROOT := $(filter 0,$(shell id -u))
 HASH := \#
-SHELL_SCRIPTS = $(shell grep -rlE '^$(HASH)!/bin/(ba)?sh' .ci systemd test) $(wildcard configs/completion/*.bash)
+SHELL_SCRIPTS = $(shell grep -rlE '^$(HASH)!/bin/(ba)?sh' .ci packaging systemd test) $(wildcard configs/completion/*.bash)
 
 # lane NAME,COMMAND: a heading before and the time after, so that a log of
 # everything still reads.
@@ -181,7 +185,7 @@ cover: need-go ## Coverage of the quick lane: coverage.out and coverage.html (ro
 
 .PHONY: install
 install: build ## Install below $(DESTDIR)$(PREFIX), keeping an existing ndp_proxy_agent.ini
-	mkdir -p $(addprefix $(DESTDIR),$(BINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(MANDIR)/man8 $(BASHDIR) $(ZSHDIR) $(FISHDIR) $(DOCDIR)/docs/decisions $(SYSCONFDIR)/neutron)
+	mkdir -p $(addprefix $(DESTDIR),$(BINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(MANDIR)/man8 $(BASHDIR) $(ZSHDIR) $(FISHDIR) $(DOCDIR)/docs/decisions $(SYSCONFDIR)/neutron $(SYSCONFDIR)/logrotate.d)
 	install -m 0755 $(BINARIES:%=bin/%) $(DESTDIR)$(BINDIR)/
 	sed 's|^\(ExecStart=\)/usr/bin/|\1$(BINDIR)/|' systemd/$(MODULE).service >$(DESTDIR)$(UNITDIR)/$(MODULE).service
 	chmod 0644 $(DESTDIR)$(UNITDIR)/$(MODULE).service
@@ -191,6 +195,7 @@ install: build ## Install below $(DESTDIR)$(PREFIX), keeping an existing ndp_pro
 	install -m 0644 configs/completion/ndsend.bash $(DESTDIR)$(BASHDIR)/ndsend
 	install -m 0644 configs/completion/_ndsend $(DESTDIR)$(ZSHDIR)/
 	install -m 0644 configs/completion/ndsend.fish $(DESTDIR)$(FISHDIR)/
+	install -m 0644 packaging/logrotate $(DESTDIR)$(SYSCONFDIR)/logrotate.d/ndp-proxy-agent
 	install -m 0644 LICENSE README.md CONTRIBUTING.md configs/ndp_proxy_agent.ini $(DESTDIR)$(DOCDIR)/
 	install -m 0644 docs/*.md docs/*.svg $(DESTDIR)$(DOCDIR)/docs/
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/monitoring configs/grafana/*.json configs/prometheus/*.yml
@@ -202,8 +207,12 @@ install: build ## Install below $(DESTDIR)$(PREFIX), keeping an existing ndp_pro
 # Owner, order and times are fixed and the binaries carry no paths, so the same
 # commit built by the same Go gives the same bytes (make reproducible). Without /etc: unpacking must
 # not touch an operator's files, and the sample is among the documents.
-PACKAGE = $(MODULE)-$(VERSION)-linux-$(shell $(GO) env GOARCH)
+PACKAGE = $(MODULE)-$(VERSION)-linux-$(GOARCH)
+GOARCH  = $(shell $(GO) env GOARCH)
 EPOCH   = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || echo 0))
+
+# In the packages' fields.
+MAINTAINER ?= neutron-ndp-proxy-agent maintainers <maintainers@users.noreply.r-seed-3eedca5e.example>
 
 # Beside the tarball and inside it: what each binary is made of (CycloneDX, read
 # from the binary itself). Inside: the licences of all that is linked, which their
@@ -211,20 +220,22 @@ EPOCH   = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null 
 STAGEDOC = dist/stage/usr/share/doc/$(MODULE)
 
 .PHONY: package
-package: need-go ## dist/*.tar.gz of what install installs with SBOMs, reproducible (deb and rpm: a later step; network the first time)
+package: need-go ## dist/: .deb, .rpm and .tar.gz of what install installs, with SBOMs, reproducible (network the first time)
 	rm -rf dist
 	umask 022; $(MAKE) --no-print-directory install DESTDIR=dist/stage PREFIX=/usr SYSCONFDIR=/etc
-	rm -rf dist/stage/etc
 	test/supply/licences $(GO) $(GOLICENSES) $(CURDIR)/$(STAGEDOC)/licences
 	install -D -m 0644 "$$($(GO) env GOROOT)/LICENSE" $(STAGEDOC)/licences/go.dev/LICENSE
 	export PATH="$(dir $(GO)):$$PATH" CGO_ENABLED=0; for b in $(BINARIES); do \
 	    $(GO) run -trimpath $(CYCLONEDX) bin -json -std -noserial -notimestamp -version '$(VERSION)' \
 	        -output dist/$(PACKAGE).$$b.cdx.json bin/$$b; \
 	    install -D -m 0644 dist/$(PACKAGE).$$b.cdx.json $(STAGEDOC)/sbom/$$b.cdx.json; done
+	export NFPM='$(GO) run $(NFPM)' PACKAGE_VERSION="$$(packaging/version '$(VERSION)' '$(EPOCH)')" \
+	    ARCH='$(GOARCH)' EPOCH='$(EPOCH)' MAINTAINER='$(MAINTAINER)'; packaging/build dist/stage dist
+	rm -rf dist/stage/etc
 	tar --create --sort=name --mtime=@$(EPOCH) --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=gnu \
 	    --directory dist/stage --transform 's|^\.|$(PACKAGE)|' . | gzip -9n >dist/$(PACKAGE).tar.gz
 	rm -rf dist/stage
-	@cd dist && LC_ALL=C sha256sum $(PACKAGE).* >$(PACKAGE).sha256 && cat $(PACKAGE).sha256
+	@cd dist && LC_ALL=C sha256sum $(MODULE)* >$(PACKAGE).sha256 && cat $(PACKAGE).sha256
 
 .PHONY: reproducible
 reproducible: need-go ## make package twice, as different as two builds can be: the same bytes? (2 min)

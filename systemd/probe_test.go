@@ -15,7 +15,7 @@ may nsenter --net=/run/netns/router ip -6 neigh add proxy 2001:db8:0:2::99 dev q
 may nsenter --net=/run/netns/router nft list tables
 may nsenter --net=/run/netns/router bash -c 'echo 1 >/proc/sys/net/ipv6/conf/qg-1/proxy_ndp'
 may cat /etc/neutron/neutron.conf
-may touch /var/log/neutron/probe
+may bash -c "echo probe >>/var/log/neutron/neutron-ndp-proxy-agent.log"
 maynot umount /run/netns/router
 maynot unshare --mount true
 maynot unshare --net true
@@ -23,6 +23,8 @@ maynot unshare --user true
 maynot nsenter --mount=/proc/1/ns/mnt true
 maynot ip netns add probe # the mount is refused
 maynot touch /etc/neutron/probe
+maynot touch /var/log/neutron/probe
+maynot ls /var/log/neutron
 maynot touch /run/netns/probe
 maynot touch /var/lib/probe
 maynot ls /root
@@ -30,8 +32,8 @@ maynot ls /proc/1/root
 maynot test -e /proc/1/status
 maynot test -e /dev/fuse
 maynot test -e /tmp/outside
-maynot chown nobody /var/log/neutron/probe
-maynot chmod u+s /var/log/neutron/probe
+maynot chown nobody /var/log/neutron/neutron-ndp-proxy-agent.log
+maynot chmod u+s /var/log/neutron/neutron-ndp-proxy-agent.log
 maynot renice -n -5 $$
 maynot dmesg
 maynot hostname probe

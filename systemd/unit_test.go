@@ -204,11 +204,16 @@ func TestUnitWithNeutron(t *testing.T) {
 		t.Errorf("status: %v %s", err, said)
 	}
 	const log = "/var/log/neutron/neutron-ndp-proxy-agent.log"
-	m.Run("mv", log, log+".1")
-	m.Run("systemctl", "kill", "-s", "HUP", unit) // a reload would wait for the start
-	m.Await(5*time.Second, "a new log file", func() bool {
+	// As Neutron's own packages have it, in the same directory; its group must not be
+	// able to write there, or logrotate refuses.
+	put(t, m.Root()+"/etc/logrotate.d/neutron-common", "/var/log/neutron/*.log {\n\trotate 4\n\tdaily\n\tcopytruncate\n}\n")
+	m.Shell("echo x >/var/log/neutron/neutron-l3-agent.log; chown neutron /var/log/neutron/neutron-l3-agent.log")
+	m.Run("logrotate", "--force", "/etc/logrotate.conf")
+	m.Shell("test -s /var/log/neutron/neutron-l3-agent.log.1")
+	m.Await(5*time.Second, "a new log file, which is used", func() bool {
 		out, err := m.Try("stat", "-c", "%U:%G:%a", log)
-		return err == nil && out == "neutron-ndp-proxy:neutron:640"
+		lines, _ := m.Try("cat", log)
+		return err == nil && out == "neutron-ndp-proxy:neutron:640" && lines != ""
 	})
 	m.Await(5*time.Second, "the broker is named", func() bool {
 		out, _ := m.Try("cat", log+".1")
