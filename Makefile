@@ -12,7 +12,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 MODULE   := neutron-ndp-proxy-agent
 BINARIES := neutron-ndp-proxy-agent ndsend
-TAGS     := rabbitmq,lab
+TAGS     := rabbitmq,lab,packages
 
 # The first Go that accepts go.mod (an older one with GOTOOLCHAIN=auto does, by
 # fetching the right one). Override with GO=path. Looked for at each use: need-go
@@ -93,7 +93,7 @@ check: need-go need-cc ## Quick lane: vet, unit and namespace tests with -race, 
 	$(call lane,unit and namespace tests,CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 15m ./...)
 
 .PHONY: test
-test: need-root lint check fuzz-briefly demo rabbitmq e2e ## Everything: lint, check, fuzz-briefly, demo, rabbitmq, e2e (root, Debian packages; 34 min, 38 the first time)
+test: need-root lint check fuzz-briefly demo packages rabbitmq e2e ## Everything: lint, check, fuzz-briefly, demo, packages, rabbitmq, e2e (root, Debian packages; 34 min, 38 the first time)
 	@printf '\n=== all lanes passed\n'
 
 ##@ Single lanes
@@ -149,6 +149,12 @@ e2e-ha: build need-root ## HA routers on two hosts
 e2e-dvr: build need-root ## Distributed routers on two hosts with Open vSwitch
 	@test/lab/install net broker neutron ovs
 	$(call lane,end to end: distributed routers,LAB_HOST2=1 LAB_L2=ovs $(E2E) -run $(E2E_DVR) ./test/e2e/...)
+
+# What the packages do on a Debian that was made for it: in namespaces of its own.
+.PHONY: packages
+packages: need-root package ## Build the .deb and .rpm; install, upgrade, remove them in a clean Debian 12 (root, Debian's mirror; 3 min)
+	@test/lab/install packages
+	$(call lane,packages in a clean Debian,NDP_DIST=$(CURDIR)/dist $(GO) test -count=1 -timeout 15m -tags packages ./test/packages/)
 
 .PHONY: bench
 bench: need-go ## Benchmarks of all packages (root for those in namespaces; minutes)

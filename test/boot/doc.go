@@ -10,6 +10,9 @@
 //	m.Run("systemctl", "enable", "--now", "some.service")
 //	m.Run("ip", "netns", "add", "router")
 //
+// StartFrom takes the files of a tarball in the place of the running system's, such
+// as those of a Debian that mmdebstrap has just made.
+//
 // Everything goes when the test ends. Tests that are not run by root are skipped.
 //
 // What it is not: the kernel is shared, so /proc/sys is read-only but for

@@ -41,16 +41,27 @@ type Machine struct {
 // the machine's root.
 func Start(t testing.TB, prepare func(root string)) *Machine {
 	t.Helper()
+	return start(t, prepare)
+}
+
+// StartFrom is [Start] of a machine whose files are those of a tarball.
+func StartFrom(t testing.TB, tarball string, prepare func(root string)) *Machine {
+	t.Helper()
+	return start(t, prepare, tarball)
+}
+
+func start(t testing.TB, prepare func(root string), more ...string) *Machine {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: boots systemd in namespaces of its own")
 	}
-	if _, err := os.Stat("/lib/systemd/systemd"); err != nil {
+	if _, err := os.Stat("/lib/systemd/systemd"); err != nil && len(more) == 0 {
 		t.Fatalf("needs systemd (test/lab/install unit): %v", err)
 	}
 	dir := t.TempDir()
 	group := newGroup(t)
-	cmd := exec.Command("unshare", "--pid", "--fork", "--kill-child", "--mount", "--net", "--uts", "--ipc", "--cgroup",
-		"bash", "-c", script, "machine.sh", dir)
+	arguments := []string{"--pid", "--fork", "--kill-child", "--mount", "--net", "--uts", "--ipc", "--cgroup", "bash", "-c", script, "machine.sh", dir}
+	cmd := exec.Command("unshare", slices.Concat(arguments, more)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd()), Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	var complaints strings.Builder
 	cmd.Stderr = &complaints

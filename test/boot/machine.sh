@@ -1,9 +1,9 @@
 #!/bin/bash
-# Becomes process 1 of a machine: machine.sh DIRECTORY, in new namespaces. Prints its process id
-# as the host sees it and waits for a line of standard input before it boots: meanwhile
+# Becomes process 1 of a machine: machine.sh DIRECTORY [TARBALL], in new namespaces. Its files are
+# the host's, or those of the tarball. Prints its process id as the host sees it and waits for a line of standard input before it boots: meanwhile
 # DIRECTORY/root, as this process sees it, may be changed.
 set -eu
-dir=$1
+dir=$1 tarball=${2:-}
 read -r self _ </proc/self/stat # still the host's /proc
 
 # Nothing of ours reaches the host.
@@ -11,7 +11,13 @@ mount --make-rprivate /
 mount -t tmpfs -o mode=755 machine "$dir"
 root=$dir/root
 mkdir "$dir"/{upper,work,root}
-mount -t overlay -o "lowerdir=/,upperdir=$dir/upper,workdir=$dir/work" machine "$root"
+lower=/
+if [ -n "$tarball" ]; then
+    lower=$dir/lower
+    mkdir "$lower"
+    tar -C "$lower" -xpf "$tarball" --xattrs --xattrs-include='*' --numeric-owner
+fi
+mount -t overlay -o "lowerdir=$lower,upperdir=$dir/upper,workdir=$dir/work" machine "$root"
 cd "$root"
 
 # The kernel is the host's: of its settings only those of our own network may be changed.
