@@ -191,12 +191,13 @@ cover: need-go ## Coverage of the quick lane: coverage.out and coverage.html (ro
 
 .PHONY: install
 install: build ## Install below $(DESTDIR)$(PREFIX), keeping an existing ndp_proxy_agent.ini
-	mkdir -p $(addprefix $(DESTDIR),$(BINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(MANDIR)/man8 $(BASHDIR) $(ZSHDIR) $(FISHDIR) $(DOCDIR)/docs/decisions $(SYSCONFDIR)/neutron $(SYSCONFDIR)/logrotate.d)
+	mkdir -p $(addprefix $(DESTDIR),$(BINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(MANDIR)/man5 $(MANDIR)/man8 $(BASHDIR) $(ZSHDIR) $(FISHDIR) $(DOCDIR)/docs/decisions $(SYSCONFDIR)/neutron $(SYSCONFDIR)/logrotate.d)
 	install -m 0755 $(BINARIES:%=bin/%) $(DESTDIR)$(BINDIR)/
 	sed 's|^\(ExecStart=\)/usr/bin/|\1$(BINDIR)/|' systemd/$(MODULE).service >$(DESTDIR)$(UNITDIR)/$(MODULE).service
 	chmod 0644 $(DESTDIR)$(UNITDIR)/$(MODULE).service
 	install -m 0644 systemd/$(MODULE).sysusers $(DESTDIR)$(SYSUSERSDIR)/$(MODULE).conf
 	install -m 0644 systemd/$(MODULE).tmpfiles $(DESTDIR)$(TMPFILESDIR)/$(MODULE).conf
+	install -m 0644 docs/man/*.5 $(DESTDIR)$(MANDIR)/man5/
 	install -m 0644 docs/man/*.8 $(DESTDIR)$(MANDIR)/man8/
 	install -m 0644 configs/completion/ndsend.bash $(DESTDIR)$(BASHDIR)/ndsend
 	install -m 0644 configs/completion/_ndsend $(DESTDIR)$(ZSHDIR)/

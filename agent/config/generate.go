@@ -1,3 +1,3 @@
 package config
 
-//go:generate go run ./internal/gensample ../../configs/ndp_proxy_agent.ini ../../docs/options.md
+//go:generate go run ./internal/gensample ../../configs/ndp_proxy_agent.ini ../../docs/options.md ../../docs/man/ndp_proxy_agent.ini.5

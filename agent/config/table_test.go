@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,6 +53,28 @@ func TestReference(t *testing.T) {
 		if heading, cell := "### `"+r.Name+"`", "| `["+r.Group+"]` | `"+r.Name+"` |"; !strings.Contains(b.String(), heading) && !strings.Contains(b.String(), cell) {
 			t.Errorf("%v is not in the reference", r.name())
 		}
+	}
+}
+
+// TestManual keeps the manual page what the table says, and one that man can show.
+func TestManual(t *testing.T) {
+	var b strings.Builder
+	if err := GenerateManual(&b); err != nil {
+		t.Fatal(err)
+	}
+	page := filepath.Join("..", "..", "docs", "man", "ndp_proxy_agent.ini.5")
+	golden(t, page, b.String())
+	for _, o := range Options() {
+		if !strings.Contains(b.String(), ".TP\n.B "+o.Name+"\n") {
+			t.Errorf("%s is not in the manual page", o.Name)
+		}
+	}
+	groff, err := exec.LookPath("groff")
+	if err != nil {
+		t.Skip("no groff here")
+	}
+	if out, err := exec.Command(groff, "-man", "-Tutf8", "-ww", "-z", page).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("groff: %v\n%s", err, out)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Command gensample writes the sample configuration and the reference of the
-// options to the files it is given.
+// Command gensample writes the sample configuration, the reference of the options
+// and the manual page to the files it is given.
 package main
 
 import (
@@ -12,11 +12,11 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: gensample <sample file> <reference>")
+	if len(os.Args) != 4 {
+		fmt.Fprintln(os.Stderr, "usage: gensample <sample file> <reference> <manual page>")
 		os.Exit(1)
 	}
-	for i, generate := range []func(io.Writer) error{config.GenerateSample, config.GenerateReference} {
+	for i, generate := range []func(io.Writer) error{config.GenerateSample, config.GenerateReference, config.GenerateManual} {
 		var b bytes.Buffer
 		err := generate(&b)
 		if err == nil {
