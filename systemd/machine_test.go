@@ -66,7 +66,7 @@ func machine(t *testing.T) *boot.Machine {
 		put(t, root+"/etc/neutron/neutron.conf", "[DEFAULT]\nhost = h\ntransport_url = rabbit://u:topsecret@127.0.0.1:1/\nlog_dir = /var/log/neutron\n")
 		put(t, root+"/etc/neutron/l3_agent.ini", "")
 		put(t, root+"/etc/neutron/ndp_proxy.yaml", published)
-		put(t, root+"/etc/neutron/ndp_proxy_agent.ini", "[ndp_proxy]\nsource = file\nsource_file = /etc/neutron/ndp_proxy.yaml\n")
+		put(t, root+"/etc/neutron/ndp_proxy_agent.ini", "[ndp_proxy]\nsource = file\nsource_file = /etc/neutron/ndp_proxy.yaml\nmetrics_listen = 127.0.0.1:9697\n")
 	})
 	m.Shell("chown root:neutron /etc/neutron/neutron.conf; chmod 0640 /etc/neutron/neutron.conf; chmod 0755 /etc/neutron")
 	dropIn(t, m, fromFile)

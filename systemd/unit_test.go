@@ -77,6 +77,7 @@ func TestUnit(t *testing.T) {
 	}
 
 	controlSocket(t, m)
+	monitored(t, m)
 
 	// A namespace that goes, goes for the service too, or it would live on.
 	m.Run("ip", "netns", "add", "passing")
