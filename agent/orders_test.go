@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -163,7 +164,13 @@ func TestAnnounce(t *testing.T) {
 	first := world(p, p.InstanceAddr, second, outside)
 	first.Routers = append(first.Routers, inventory.Router{ID: "off"})
 	first.Proxies = append(first.Proxies, inventory.Proxy{ID: "x", RouterID: "off", Addr: netip.MustParseAddr("2001:db8::ff")})
-	d := start(t, p.Dir, first, settings{announcer: engine})
+	var resign atomic.Bool // the gateway's address goes just before the next look
+	k := &doctored{Dataplane: dataplane.New(dataplane.Options{NetnsDir: p.Dir}), observe: func() {
+		if resign.CompareAndSwap(true, false) {
+			p.Router.IP("-6", "addr", "del", p.GatewayAddr.String()+"/64", "dev", nettest.External)
+		}
+	}}
+	d := start(t, p.Dir, first, settings{announcer: engine, kernel: k})
 	d.awaitReady(t)
 	announce := func(router string, addr netip.Addr) []agent.Fate {
 		t.Helper()
@@ -197,10 +204,10 @@ func TestAnnounce(t *testing.T) {
 	if len(got) != 3 || !got[0].Owed || !got[1].Owed || got[2].Addr != outside || got[2].Owed || !strings.Contains(got[2].Why, "subnet") {
 		t.Errorf("a router: %+v", got)
 	}
-	p.Router.IP("-6", "addr", "del", p.GatewayAddr.String()+"/64", "dev", nettest.External)
 	engine.mu.Lock()
 	engine.asked = nil
 	engine.mu.Unlock()
+	resign.Store(true)
 	if got := announce("", p.InstanceAddr); len(got) != 1 || got[0].Owed || got[0].Sent || !strings.Contains(got[0].Why, "gateway") || len(engine.asked) > 0 {
 		t.Errorf("standby: %+v, owed %v", got, engine.asked)
 	}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -205,4 +206,21 @@ func TestDiffOfABigHost(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzPrintDiff: any answer that is taken for a difference prints as plain text.
+func FuzzPrintDiff(f *testing.F) {
+	f.Add([]byte(`{"namespaces":[{"name":"a\u001b","lines":["-\u009b","","\u202e"],"notes":["\n"],"error":"\r"}]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var d Diff
+		if json.Unmarshal(body, &d) != nil {
+			return
+		}
+		var b strings.Builder
+		if err := PrintDiff(&b, d, func(_ byte, line string) string { return line }); err != nil || !plain(b.String()) {
+			t.Fatalf("%v %q", err, b.String())
+		}
+		d.Differs()
+		d.Known()
+	})
 }
