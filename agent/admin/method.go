@@ -42,6 +42,15 @@ func Refuse(code int, format string, args ...any) error {
 	return &Refusal{code, fmt.Sprintf(format, args...)}
 }
 
+// clientKey is of the client in the context of an Answer.
+type clientKey struct{}
+
+// ClientOf names the process behind the request that an Answer's context is of.
+func ClientOf(ctx context.Context) string {
+	who, _ := ctx.Value(clientKey{}).(string)
+	return who
+}
+
 // method is a Method with its turnstile.
 type method struct {
 	Method
@@ -60,7 +69,7 @@ func newMethod(m Method, log *zap.Logger) *method {
 func (m *method) serve(ctx context.Context) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		ctx, cancel := context.WithTimeout(ctx, m.Limit)
+		ctx, cancel := context.WithTimeout(context.WithValue(ctx, clientKey{}, r.RemoteAddr), m.Limit)
 		defer cancel()
 		if err := http.NewResponseController(w).SetWriteDeadline(start.Add(m.Limit + writeLimit)); err != nil {
 			m.log.Debug("control socket: no limit for the answer", zap.Error(err)) // the server's own one is in force

@@ -26,6 +26,7 @@ func commands() []command {
 		{"reconcile", "", "have the daemon make everything true now", reconcile},
 		{"announce", "<address|router>", "have the daemon announce an address, or all of a router, again", announce},
 		{"cleanup", "", "remove everything of ours from every namespace", cleanup},
+		{"log-level", "[debug|info|warning|error]", "show how much the daemon logs, or change it until it ends", logLevel},
 	}
 }
 

@@ -15,16 +15,16 @@ import (
 )
 
 // newControl returns the server of the control socket.
-func newControl(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, f feed, handlers map[string]http.Handler, log *zap.Logger) *admin.Server {
+func newControl(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, f feed, levels *levels, handlers map[string]http.Handler, log *zap.Logger) *admin.Server {
 	daemon := admin.Daemon{
 		Version: buildinfo.Get().Version, Host: cfg.Host, AgentMode: cfg.AgentMode, Source: cfg.NDPProxy.Source,
 		Started: time.Now(), Loop: loop, SyncedAt: loop.Inventory().SyncedAt, Overdue: monitor.Overdue, Broker: f.broker,
 	}
 	return admin.New(admin.Options{
 		Path: cfg.NDPProxy.ControlSocket, Status: daemon.Status, Handlers: handlers, Log: log,
-		Methods: []admin.Method{
+		Methods: append(levels.methods(),
 			admin.DiffMethod(loop), admin.ReconcileMethod(loop, f.sync), admin.AnnounceMethod(loop),
-		},
+		),
 	})
 }
 

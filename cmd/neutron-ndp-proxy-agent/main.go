@@ -133,7 +133,7 @@ func runDaemon(arguments []string, stdout, stderr io.Writer) int {
 	reread := func() { reread(args, cfg, log) }
 	ended := make(chan error, 1)
 	go func() {
-		ended <- serve(ctx, cfg, log, requests{look: hangup, reopen: output.Reopen, reread: reread, announce: announce, dropped: output.Dropped})
+		ended <- serve(ctx, cfg, log, requests{look: hangup, reopen: output.Reopen, reread: reread, announce: announce, dropped: output.Dropped, levels: newLevels(output.level, log)})
 	}()
 	if err := await(ctx, ended); err != nil {
 		log.Error("stopped", zap.Error(err))

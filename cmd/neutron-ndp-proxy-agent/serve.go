@@ -55,6 +55,8 @@ type requests struct {
 	dropped func() (leftOut, lost uint64)
 	// announce is SIGUSR1: announce again what is answered for here.
 	announce <-chan os.Signal
+	// levels are the log's.
+	levels *levels
 }
 
 // serve wires the parts together and runs them until the context ends.
@@ -122,8 +124,9 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 	stop := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	handlers := watch(counts, loop, monitor, f, sender, asked.dropped, log)
-	control := newControl(cfg, loop, monitor, f, atControl(cfg, handlers), log)
+	control := newControl(cfg, loop, monitor, f, asked.levels, atControl(cfg, handlers), log)
 	g.Go(func() error { return control.Run(ctx) })
+	defer asked.levels.Close()
 	scraped := metrics.NewServer(metrics.ServerOptions{Address: cfg.NDPProxy.MetricsListen, Handlers: handlers, Log: log})
 	g.Go(func() error { return scraped.Run(ctx) })
 	for _, run := range f.beside {
