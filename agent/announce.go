@@ -230,9 +230,9 @@ func answered(d dataplane.Device, have dataplane.Observation, added []netip.Addr
 	if i, ok := have.Interface(d.Name); ok && i.ProxyNDP {
 		before = have.Marked(d.Name)
 	}
-	return slices.DeleteFunc(slices.Clone(d.Published), func(a netip.Addr) bool {
-		return !slices.Contains(added, a) && !slices.Contains(before, a)
-	})
+	known := slices.Concat(before, added)
+	slices.SortFunc(known, netip.Addr.Compare)
+	return slices.DeleteFunc(slices.Clone(d.Published), func(a netip.Addr) bool { return !has(known, a) })
 }
 
 // isAlias reports whether a namespace that nobody names is a wanted one under

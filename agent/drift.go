@@ -31,34 +31,70 @@ type drift struct {
 type driftTold struct {
 	limit  *rate.Limiter
 	unsaid map[dataplane.Kind]int
+	// total is replaced and never changed.
+	total map[dataplane.Kind]int
+}
+
+// driftLine is one line of the log.
+type driftLine struct {
+	kind  dataplane.Kind
+	count int
 }
 
 // repaired counts it, and tells of it with what could not be told before; of that
 // also when nothing was repaired, since what has ended is told by no later one.
 func (d *drift) repaired(ns string, log *zap.Logger, counts map[dataplane.Kind]int) {
+	for _, l := range d.note(ns, counts) {
+		log.Warn("drift repaired: somebody else, or the kernel, had changed what we wrote",
+			zap.String("kind", string(l.kind)), zap.Int("count", l.count))
+	}
+}
+
+// note returns what is to be told, the most first. Nobody who asks for the counts
+// waits for the log.
+func (d *drift) note(ns string, counts map[dataplane.Kind]int) (lines []driftLine) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	told := d.told[ns]
 	if len(counts) == 0 && told == nil {
-		return
+		return nil
 	}
 	if told == nil {
 		told = &driftTold{limit: rate.NewLimiter(rate.Every(driftEvery), driftLines), unsaid: map[dataplane.Kind]int{}}
 		d.told[ns] = told
 	}
-	for kind, n := range counts {
-		d.total[kind] += n
-		told.unsaid[kind] += n
+	if len(counts) > 0 {
+		total := maps.Clone(told.total)
+		if total == nil {
+			total = map[dataplane.Kind]int{}
+		}
+		for kind, n := range counts {
+			d.total[kind] += n
+			told.unsaid[kind] += n
+			total[kind] += n
+		}
+		told.total = total
 	}
 	most := func(a, b dataplane.Kind) int { return cmp.Or(told.unsaid[b]-told.unsaid[a], cmp.Compare(a, b)) }
 	for _, kind := range slices.SortedFunc(maps.Keys(told.unsaid), most) {
 		if !told.limit.Allow() {
 			break
 		}
-		log.Warn("drift repaired: somebody else, or the kernel, had changed what we wrote",
-			zap.String("kind", string(kind)), zap.Int("count", told.unsaid[kind]))
+		lines = append(lines, driftLine{kind, told.unsaid[kind]})
 		delete(told.unsaid, kind)
 	}
+	return lines
+}
+
+// perNamespace returns the sums of those that have any.
+func (d *drift) perNamespace() map[string]map[dataplane.Kind]int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := make(map[string]map[dataplane.Kind]int, len(d.told))
+	for ns, told := range d.told {
+		out[ns] = told.total
+	}
+	return out
 }
 
 // forget ends the count of a namespace that is worked in no more.

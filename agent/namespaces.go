@@ -3,6 +3,9 @@ package agent
 import (
 	"fmt"
 	"maps"
+	"time"
+
+	"neutron-ndp-proxy-agent/dataplane"
 )
 
 // Namespace is how it stands with one namespace, as of the last look at it.
@@ -14,6 +17,11 @@ type Namespace struct {
 	// Pending ones wait, Failed ones were refused, by us or by the kernel, and
 	// Elsewhere ones are another host's.
 	Routers, Proxies, Pending, Failed, Elsewhere int
+	// At is when the last look ended, zero if there was none.
+	At time.Time
+	// Drift is what others had changed in it and was repaired, by kind; what has
+	// none is left out.
+	Drift map[dataplane.Kind]int
 	// Trouble is what is in the way, "" if nothing is. Error says that it is an
 	// error, which is tried again, and not something to wait for.
 	Trouble string
@@ -31,13 +39,18 @@ func (a *Agent) Namespaces() []Namespace {
 	a.mu.Lock()
 	statuses := maps.Clone(a.statuses)
 	a.mu.Unlock()
+	drift := a.drift.perNamespace()
 	out := make([]Namespace, 0, max(len(known), len(statuses)))
 	for name, s := range statuses {
-		out = append(out, Namespace{
+		n := Namespace{
 			Name: name, Looked: true,
 			Routers: s.counts.Routers, Proxies: s.counts.Proxies, Pending: s.counts.Pending, Failed: s.counts.Failed, Elsewhere: s.counts.Elsewhere,
-			Trouble: s.trouble, Error: s.failed, Refused: s.refusals(), Notice: s.notice,
-		})
+			Drift: drift[name], Trouble: s.trouble, Error: s.failed, Refused: s.refusals(), Notice: s.notice,
+		}
+		if s.outcome != nil {
+			n.At = s.outcome.at
+		}
+		out = append(out, n)
 	}
 	for _, name := range known {
 		if _, looked := statuses[name]; !looked {

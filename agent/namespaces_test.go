@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"neutron-ndp-proxy-agent/agent"
 	"neutron-ndp-proxy-agent/agent/inventory"
 	"neutron-ndp-proxy-agent/dataplane"
@@ -20,6 +22,18 @@ func namespace(d *daemon, name string) agent.Namespace {
 		return agent.Namespace{}
 	}
 	return all[i]
+}
+
+// told compares all but the time.
+func told(t *testing.T, got, want agent.Namespace) {
+	t.Helper()
+	if since := time.Since(got.At); since < 0 || since > time.Minute {
+		t.Errorf("%s was looked at %v ago", got.Name, since)
+	}
+	got.At = time.Time{}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
 }
 
 // Each namespace is told of with what is in its way, from the moment on in which a
@@ -40,13 +54,8 @@ func TestNamespacesAreToldOf(t *testing.T) {
 		t.Errorf("refused: %q", got.Refused)
 	}
 	got.Refused = ""
-	if want := (agent.Namespace{Name: "router", Looked: true, Routers: 1, Proxies: 2, Failed: 1}); got != want {
-		t.Errorf("%+v, want %+v", got, want)
-	}
-	got = namespace(d, "absent")
-	if want := (agent.Namespace{Name: "absent", Looked: true, Routers: 1, Proxies: 1, Pending: 1, Trouble: "namespace does not exist yet"}); got != want {
-		t.Errorf("%+v, want %+v", got, want)
-	}
+	told(t, got, agent.Namespace{Name: "router", Looked: true, Routers: 1, Proxies: 2, Failed: 1})
+	told(t, namespace(d, "absent"), agent.Namespace{Name: "absent", Looked: true, Routers: 1, Proxies: 1, Pending: 1, Trouble: "namespace does not exist yet"})
 	if w := d.Waiting(); len(w) != 1 || w["r3"] != "its device" {
 		t.Errorf("waiting: %v", w)
 	}
@@ -67,8 +76,8 @@ func TestNamespacesOfAHangingLook(t *testing.T) {
 	}}
 	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{kernel: kernel})
 	<-hangs
-	if got := namespace(d, "router"); got != (agent.Namespace{Name: "router"}) {
-		t.Errorf("before the first look: %+v", got)
+	if diff := cmp.Diff(agent.Namespace{Name: "router"}, namespace(d, "router")); diff != "" {
+		t.Errorf("before the first look: %s", diff)
 	}
 	close(goOn)
 	d.awaitReady(t)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -48,17 +49,38 @@ type status struct {
 	idle bool
 	// notice is what somebody else made and the operator should know of.
 	notice string
+	// outcome is of each address; before the look, that of the one before it.
+	outcome *outcome
 }
 
 func (s *status) wait(why string) {
 	s.counts.Pending = s.counts.Proxies
 	s.trouble = why
+	s.overall(outcome{whole: verdict{state: Pending, why: why}})
+}
+
+// overall keeps an outcome of a look that saw nothing of the namespace.
+func (s *status) overall(o outcome) {
+	s.outcome = o.since(time.Now(), s.outcome, dataplane.Observation{}, nil)
+}
+
+// gone notes that the namespace is not there.
+func (s *status) gone() {
+	switch {
+	case s.idle: // another host's, if anybody's
+		s.counts.Elsewhere = s.counts.Proxies
+		s.overall(outcome{missing: true, whole: verdict{state: Elsewhere, why: "the namespace is not on this host"}})
+	case s.counts.Routers > 0:
+		s.wait("namespace does not exist yet")
+		s.outcome.missing, s.outcome.devices, s.outcome.special = true, nil, nil
+	}
 }
 
 func (s *status) fail(err error) {
 	s.counts.Failed = s.counts.Proxies
 	s.trouble, s.failed = err.Error(), true
 	s.passing = dataplane.Classify(err) == dataplane.ClassRetry
+	s.overall(outcome{whole: verdict{state: Failed, why: s.trouble}})
 }
 
 // judge counts what the plan and its application came to.
@@ -102,7 +124,11 @@ func (s *status) judge(p plan.Plan, have dataplane.Observation, result dataplane
 		}
 		why = append(why, text)
 	}
-	s.counts.Failed += unanswered(p, have, result)
+	found := observed(p, have, result)
+	for _, d := range found.devices {
+		s.counts.Failed += d.failed()
+	}
+	s.outcome = found.since(time.Now(), s.outcome, have, result.Answerable)
 	if err != nil {
 		errs = append(errs, err)
 		s.counts.Failed = s.counts.Proxies
@@ -111,6 +137,9 @@ func (s *status) judge(p plan.Plan, have dataplane.Observation, result dataplane
 	if len(errs) > 0 {
 		s.failed = true
 		s.trouble = firstFew(errs)
+		if err != nil {
+			s.overall(outcome{whole: verdict{state: Failed, why: s.trouble}})
+		}
 		s.passing = !slices.ContainsFunc(errs, func(err error) bool { return dataplane.Classify(err) != dataplane.ClassRetry })
 		return
 	}
@@ -140,35 +169,6 @@ func (s *status) blame(err error) {
 		text = s.trouble + "; " + text
 	}
 	s.trouble = text
-}
-
-// unanswered counts the addresses that should be answered for and are not,
-// because something failed: of one address, of its device, or of the filter,
-// without which nothing is added.
-func unanswered(p plan.Plan, have dataplane.Observation, result dataplane.Result) int {
-	n := 0
-	for _, d := range p.State.Devices {
-		i, exists := have.Interface(d.Name)
-		if p.Standby[d.Name] != "" || !exists {
-			continue
-		}
-		failed, all := map[netip.Addr]bool{}, false
-		for _, f := range result.Failures {
-			if f.Class() == dataplane.ClassGone || f.Device != "" && f.Device != d.Name {
-				continue
-			}
-			failed[f.Addr], all = true, all || !f.Addr.IsValid()
-		}
-		answers := answered(d, have, result.Answerable[d.Name])
-		for _, a := range d.Published {
-			_, fine := slices.BinarySearchFunc(answers, a, netip.Addr.Compare)
-			fine = fine && (i.ProxyNDP || len(result.Answerable[d.Name]) > 0)
-			if failed[a] || all && !fine {
-				n++
-			}
-		}
-	}
-	return n
 }
 
 // ending says how the look ended. That something vanished has its own event.
@@ -263,51 +263,4 @@ func (a *Agent) tellWaiting() {
 			a.o.Log.Info("router is waiting", zap.String("router", id), zap.String("for", what))
 		}
 	}
-}
-
-// notice describes what others made that works against us: entries for which
-// the kernel answers on our device although nobody publishes them (upstream's
-// in-agent extension leaves such), and the sysctl that taxes every packet.
-func notice(want dataplane.State, have dataplane.Observation) string {
-	var parts []string
-	for _, d := range want.Devices {
-		if n, first := strangers(have, d.Name, d.Published); n > 0 && d.Answer && !d.Exclusive {
-			parts = append(parts, fmt.Sprintf("%d proxy entries on %s that are not published and not ours, the first %s", n, d.Name, first))
-		}
-	}
-	for _, i := range want.Idle {
-		if n, first := strangers(have, i.Name, nil); n > 0 && !i.Exclusive {
-			answers := "which does not answer"
-			if d, _ := have.Interface(i.Name); d.ProxyNDP {
-				answers = "which answers for them"
-			}
-			parts = append(parts, fmt.Sprintf("%d proxy entries on %s, %s, though nothing is published there, the first %s", n, i.Name, answers, first))
-		}
-	}
-	if !want.Exclusive() {
-		if routes := have.ForeignRoutes(want); len(routes) > 0 {
-			parts = append(parts, fmt.Sprintf("%d host routes beside ours that are not to published addresses and not ours, the first %s",
-				len(routes), routes[0].Route))
-		}
-	}
-	if routes := have.WinningRoutes(want); len(routes) > 0 {
-		parts = append(parts, fmt.Sprintf("%d routes of others win over ours, so the packets go their way, the first %s", len(routes), routes[0].Route))
-	}
-	if have.AllProxyNDP && len(want.Devices) > 0 {
-		parts = append(parts, "net.ipv6.conf.all.proxy_ndp is 1, which makes every forwarded packet walk the table of entries")
-	}
-	return strings.Join(parts, "; ")
-}
-
-// strangers counts the entries on a device that are somebody else's and not to
-// any of the published addresses.
-func strangers(have dataplane.Observation, device string, published []netip.Addr) (n int, first netip.Addr) {
-	for _, p := range have.Foreign() {
-		if _, ours := slices.BinarySearchFunc(published, p.Addr, netip.Addr.Compare); p.Device == device && !ours {
-			if n++; n == 1 {
-				first = p.Addr
-			}
-		}
-	}
-	return n, first
 }

@@ -106,7 +106,7 @@ func (a *Agent) lookAt(ctx context.Context, item reconcile.Item, view inventory.
 // equalize observes, plans, compares, writes the difference and announces.
 func (a *Agent) equalize(ctx context.Context, item reconcile.Item, view inventory.View, look *Look) ending {
 	ns, entries := item.Key, view.Entries
-	st := status{counts: tally(ns, entries), idle: idle(ns, entries)}
+	st := status{counts: tally(ns, entries), idle: idle(ns, entries), outcome: a.lastOutcome(ns)}
 	depth := dataplane.Quick
 	if item.Deep {
 		depth = dataplane.Deep
@@ -173,11 +173,7 @@ func (a *Agent) unobserved(ctx context.Context, item reconcile.Item, view invent
 	if dataplane.Classify(err) == dataplane.ClassGone {
 		a.forgetAll(item.Key)
 		a.know(item.Key, nil)
-		if st.idle { // another host's, if anybody's
-			st.counts.Elsewhere = st.counts.Proxies
-		} else if st.counts.Routers > 0 {
-			st.wait("namespace does not exist yet")
-		}
+		st.gone()
 		a.report(item, view, st, dataplane.Result{})
 		return settled
 	}

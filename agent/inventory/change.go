@@ -257,7 +257,7 @@ func (i *Inventory) setProxies(ids []string, s Snapshot, d *dirt) {
 }
 
 func equalRouter(a, b Router) bool {
-	return a.ID == b.ID && a.Name == b.Name && a.Enabled == b.Enabled &&
+	return a.ID == b.ID && a.Name == b.Name && a.Kind == b.Kind && a.Enabled == b.Enabled &&
 		a.Scope == b.Scope && a.Unsupported == b.Unsupported && a.Awaits == b.Awaits && a.Remote == b.Remote && a.Open == b.Open &&
 		slices.Equal(a.Outside, b.Outside) &&
 		slices.EqualFunc(a.External, b.External, func(x, y Attachment) bool {

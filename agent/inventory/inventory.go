@@ -73,6 +73,17 @@ func (i *Inventory) RouterIDs() []string {
 	return slices.Sorted(maps.Keys(i.routers))
 }
 
+// RouterNames returns the names of all routers, by id.
+func (i *Inventory) RouterNames() map[string]string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	out := make(map[string]string, len(i.routers))
+	for id, r := range i.routers {
+		out[id] = r.Name
+	}
+	return out
+}
+
 // HeldIDs returns the ids of the routers that could not be read, sorted.
 func (i *Inventory) HeldIDs() []string {
 	i.mu.Lock()

@@ -11,6 +11,8 @@ type Router struct {
 	ID string
 	// Name is for people: it occurs in logs and nowhere else.
 	Name string
+	// Kind is for people too: what decides is in External. "": the source knows none.
+	Kind Kind
 	// Enabled is Neutron's enable_ndp_proxy. While it is off nothing of the
 	// router is answered for or filtered, whatever proxies exist.
 	Enabled bool
@@ -41,6 +43,17 @@ type Router struct {
 	// all its proxies.
 	Remote bool
 }
+
+// Kind is what kind of router Neutron calls it.
+type Kind string
+
+// Kinds of routers.
+const (
+	Legacy        Kind = "legacy"
+	HA            Kind = "ha"
+	Distributed   Kind = "distributed"
+	DistributedHA Kind = "distributed-ha"
+)
 
 // ByPlace reports whether the places of the router's ports matter: it has, or
 // waits for, an attachment that does not serve all.

@@ -45,6 +45,7 @@ func Router(r rpc.Router, h Host) inventory.Router {
 	out := inventory.Router{
 		ID:      r.ID,
 		Name:    r.Name,
+		Kind:    kind(r),
 		Enabled: r.EnableNDPProxy && r.AdminStateUp,
 	}
 	for _, p := range r.Interfaces {
@@ -66,6 +67,18 @@ func Router(r rpc.Router, h Host) inventory.Router {
 		distributed(r, h, &out)
 	}
 	return out
+}
+
+func kind(r rpc.Router) inventory.Kind {
+	switch {
+	case r.Distributed && r.HA:
+		return inventory.DistributedHA
+	case r.Distributed:
+		return inventory.Distributed
+	case r.HA:
+		return inventory.HA
+	}
+	return inventory.Legacy
 }
 
 // centralised is where the gateway port itself is.

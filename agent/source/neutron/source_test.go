@@ -24,7 +24,7 @@ func TestFirstSyncIsThreeCalls(t *testing.T) {
 		}
 		e, _ := s.inv.Router(rid)
 		want := inventory.Router{
-			ID: rid, Enabled: true, Scope: "scope",
+			ID: rid, Kind: inventory.Legacy, Enabled: true, Scope: "scope",
 			External: []inventory.Attachment{{Namespace: "qrouter-" + rid, Device: "qg-1b796465-2e", Addrs: []netip.Addr{netip.MustParseAddr("2001:db8::2")}}},
 			Subnets: []inventory.Subnet{{Prefix: netip.MustParsePrefix("2001:db8:0:1::/64"), Scope: "scope",
 				RouterAddrs: []netip.Addr{netip.MustParseAddr("2001:db8:0:1::1")}}},
