@@ -52,7 +52,12 @@ func NewClient(path string) *Client {
 // Status asks for the daemon's status, and also returns the answer as it came, which
 // may have fields that this build does not know.
 func (c *Client) Status(ctx context.Context) (s Status, raw []byte, err error) {
-	raw, err = c.Get(ctx, "/v1/status", nil, &s)
+	return c.StatusOf(ctx, Query{})
+}
+
+// StatusOf asks for a part of it. A daemon of an older version answers with Routers nil.
+func (c *Client) StatusOf(ctx context.Context, q Query) (s Status, raw []byte, err error) {
+	raw, err = c.Get(ctx, "/v1/status", q.Values(), &s)
 	if err != nil {
 		return Status{}, nil, err
 	}

@@ -45,7 +45,7 @@ func asking(t *testing.T, methods ...Method) *Client {
 	path := socketIn(t)
 	done, ctx := make(chan error, 1), t.Context()
 	go func() {
-		done <- New(Options{Path: path, Status: func() Status { return Status{} }, Methods: methods, Log: zap.NewNop()}).Run(ctx)
+		done <- New(Options{Path: path, Status: func(Query) (Status, error) { return Status{}, nil }, Methods: methods, Log: zap.NewNop()}).Run(ctx)
 	}()
 	eventually(t, "an answer", func() bool { _, err := ask(t, path); return err == nil })
 	return NewClient(path)

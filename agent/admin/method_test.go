@@ -22,7 +22,7 @@ func TestMethods(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "control.sock")
 	s := New(Options{
-		Path: path, Status: some, Log: zap.New(core),
+		Path: path, Status: func(Query) (Status, error) { return some(), nil }, Log: zap.New(core),
 		Methods: []Method{
 			method("POST /v1/echo", time.Second, func(_ context.Context, q url.Values) (any, error) { return q, nil }),
 			method("GET /v1/refuse", time.Second, func(context.Context, url.Values) (any, error) {

@@ -33,8 +33,8 @@ type Options struct {
 	// Path of the socket; "": none.
 	Path string
 	// Status is what GET /v1/status answers. It is called by one client at a time,
-	// and must not wait for the outside.
-	Status func() Status
+	// and must not wait for the outside. Its error is a [*Refusal].
+	Status func(Query) (Status, error)
 	// Methods are what else can be asked for.
 	Methods []Method
 	// Handlers answer in another form than JSON, by a pattern of [http.ServeMux].
@@ -59,7 +59,13 @@ func New(o Options) *Server {
 	s := &Server{o: o, every: lookEvery}
 	status := Method{
 		Pattern: "GET /v1/status", Limit: computeLimit,
-		Answer: func(context.Context, url.Values) (any, error) { return o.Status(), nil },
+		Answer: func(_ context.Context, values url.Values) (any, error) {
+			q, err := parseQuery(values)
+			if err != nil {
+				return nil, err
+			}
+			return o.Status(q)
+		},
 	}
 	for _, m := range append([]Method{status}, o.Methods...) {
 		s.methods = append(s.methods, newMethod(m, o.Log))

@@ -24,6 +24,11 @@ import (
 // serving runs a server until the test ends or stop is called.
 func serving(t *testing.T, path string, status func() Status) (logs *observer.ObservedLogs, stop func()) {
 	t.Helper()
+	return answering(t, path, func(Query) (Status, error) { return status(), nil })
+}
+
+func answering(t *testing.T, path string, status func(Query) (Status, error)) (logs *observer.ObservedLogs, stop func()) {
+	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
 	s := New(Options{Path: path, Status: status, Log: zap.New(core)})
 	s.every = 20 * time.Millisecond

@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"maps"
+	"net/http"
 	"slices"
 	"time"
 
@@ -10,7 +11,8 @@ import (
 	"neutron-ndp-proxy-agent/dataplane"
 )
 
-// Status is the answer of GET /v1/status. Times are RFC 3339 in UTC. Texts are
+// Status is the answer of GET /v1/status, whose parameters are those of [Query]: then
+// Routers and Namespaces are only what it names, and the rest is of the whole daemon. Times are RFC 3339 in UTC. Texts are
 // printable, and at most maxText bytes long.
 type Status struct {
 	Version   string    `json:"version"`    // of the daemon
@@ -18,13 +20,17 @@ type Status struct {
 	AgentMode string    `json:"agent_mode"` // the L3 agent's
 	Source    string    `json:"source"`     // neutron or file
 	Started   time.Time `json:"started"`
+	// Time is when the question was answered.
+	Time time.Time `json:"time"`
 	// Ready: what the first full sync named was applied, as for systemd's READY=1.
 	Ready bool `json:"ready"`
 	// LastFullSync is when the source last told everything; null: it never did.
 	LastFullSync *time.Time `json:"last_full_sync"`
 	// Broker is null with source = file.
 	Broker *Broker `json:"broker"`
-	Totals Totals  `json:"totals"`
+	// Server is how neutron-server answers; null with source = file.
+	Server *NeutronServer `json:"server"`
+	Totals Totals         `json:"totals"`
 	// Drift counts what others had changed and was repaired since the start, by
 	// kind: entry, sysctl, filter, route, rule. All kinds are there.
 	Drift map[dataplane.Kind]int `json:"drift"`
@@ -36,8 +42,10 @@ type Status struct {
 	// Namespaces are those with a router of this host, or something of ours in
 	// them: first those with trouble, then by name.
 	Namespaces []Namespace `json:"namespaces"`
-	// Omitted counts elements of Waiting and Namespaces that are left out, since
-	// each has at most maxListed.
+	// Routers are those of this host, first those with trouble, then by id.
+	Routers []Router `json:"routers"`
+	// Omitted counts elements of Waiting, Namespaces and Routers, and addresses, that
+	// are left out, since there are at most maxListed of each.
 	Omitted int `json:"omitted"`
 }
 
@@ -53,6 +61,19 @@ type Broker struct {
 	// Blocked is the broker's reason for taking no messages, "" if it does.
 	Blocked string `json:"blocked"`
 	// LastError is why there is no connection, "" while there is one.
+	LastError string `json:"last_error"`
+}
+
+// NeutronServer is neutron-server as this daemon's calls find it.
+type NeutronServer struct {
+	// Answers: the last call was answered, if also with a failure.
+	Answers bool `json:"answers"`
+	// LastAnswer is when a call was last answered; null: none was yet.
+	LastAnswer *time.Time `json:"last_answer"`
+	// FailingSince is when the first of the calls was made that were not answered
+	// since the last one that was; null while Answers.
+	FailingSince *time.Time `json:"failing_since"`
+	// LastError is how the last call failed, "" if it did not.
 	LastError string `json:"last_error"`
 }
 
@@ -105,9 +126,13 @@ type Namespace struct {
 	Trouble string `json:"trouble"`
 	Refused string `json:"refused"`
 	Notice  string `json:"notice"`
+	// LookedAt is when it was last compared with what it should be; null: it was not.
+	LookedAt *time.Time `json:"looked_at"`
+	// Drift is like that of the Status, without the kinds of which there is none.
+	Drift map[dataplane.Kind]int `json:"drift"`
 }
 
-// What an answer may have: some 10 MB at most.
+// What an answer may have: some 40 MB if every text is as long as it may be.
 const (
 	maxText   = 512
 	maxListed = 10_000
@@ -121,6 +146,8 @@ type Loop interface {
 	Drift() map[dataplane.Kind]int
 	Namespaces() []agent.Namespace
 	Waiting() map[string]string
+	RouterNames() map[string]string
+	Routers(agent.Wanted) []agent.Router
 }
 
 // Daemon is whom a Status is of. All functions return at once.
@@ -131,14 +158,39 @@ type Daemon struct {
 	SyncedAt                         func() time.Time
 	Overdue                          func() []string // what is stuck
 	Broker                           func() *Broker  // nil: none is needed
+	Server                           func() *NeutronServer
 }
 
 // Status asks all parts, each for itself: the sums may be of another moment than the
-// namespaces.
-func (d Daemon) Status() Status {
+// namespaces. Its error is a [*Refusal].
+func (d Daemon) Status(q Query) (Status, error) {
+	s := d.whole()
+	namespaced := d.Loop.Namespaces()
+	wanted, err := q.narrow(d.Loop, namespaced)
+	if err != nil {
+		return Status{}, s.early(err)
+	}
+	found := d.Loop.Routers(wanted)
+	waits := d.Loop.Waiting()
+	if wanted.Addresses {
+		if len(found) == 0 && (wanted.Addr.IsValid() || wanted.Routers != nil) {
+			return Status{}, s.early(Refuse(http.StatusNotFound, "%s", q.nobody()))
+		}
+		namespaced, waits = of(found, wanted, namespaced, waits)
+	}
+	var left [3]int
+	s.Waiting, left[0] = waiting(waits)
+	s.Namespaces, left[1] = namespaces(namespaced)
+	s.Routers, left[2] = routers(found)
+	s.Omitted = left[0] + left[1] + left[2]
+	return s, nil
+}
+
+// whole is what is of the whole daemon.
+func (d Daemon) whole() Status {
 	t := d.Loop.Totals()
 	s := Status{
-		Version: d.Version, Host: printable(d.Host, maxText), AgentMode: d.AgentMode, Source: d.Source, Started: d.Started.UTC(),
+		Version: d.Version, Host: printable(d.Host, maxText), AgentMode: d.AgentMode, Source: d.Source, Started: d.Started.UTC(), Time: time.Now().UTC(),
 		Totals: Totals{Routers: t.Routers, Enabled: t.Enabled, Proxies: t.Proxies, Pending: t.Pending, Failed: t.Failed, Elsewhere: t.Elsewhere},
 		Drift:  d.Loop.Drift(),
 		Stuck:  []string{},
@@ -148,21 +200,20 @@ func (d Daemon) Status() Status {
 		s.Ready = true
 	default:
 	}
-	if at := d.SyncedAt().UTC(); !at.IsZero() {
-		s.LastFullSync = &at
-	}
+	s.LastFullSync = known(d.SyncedAt())
 	if s.Broker = d.Broker(); s.Broker != nil {
 		b := s.Broker
 		b.Since = b.Since.UTC()
 		b.Endpoint, b.Blocked, b.LastError = printable(b.Endpoint, maxText), printable(b.Blocked, maxText), printable(b.LastError, maxText)
 	}
+	if s.Server = d.Server(); s.Server != nil {
+		n := s.Server
+		n.LastAnswer, n.FailingSince, n.LastError = inUTC(n.LastAnswer), inUTC(n.FailingSince), printable(n.LastError, maxText)
+	}
 	stuck := d.Overdue()
 	for _, what := range stuck[:min(len(stuck), maxStuck)] {
 		s.Stuck = append(s.Stuck, printable(what, maxText))
 	}
-	waiting, left := waiting(d.Loop.Waiting())
-	namespaces, alsoLeft := namespaces(d.Loop.Namespaces())
-	s.Waiting, s.Namespaces, s.Omitted = waiting, namespaces, left+alsoLeft
 	return s
 }
 
@@ -177,9 +228,8 @@ func waiting(all map[string]string) (out []Waiting, left int) {
 }
 
 func namespaces(all []agent.Namespace) (out []Namespace, left int) {
-	order := map[State]int{StateFailed: 0, StateWaiting: 1, StateNew: 2, StateOK: 3}
 	slices.SortFunc(all, func(a, b agent.Namespace) int {
-		return cmp.Or(order[state(a)]-order[state(b)], cmp.Compare(a.Name, b.Name))
+		return cmp.Or(state(a).order()-state(b).order(), cmp.Compare(a.Name, b.Name))
 	})
 	n := min(len(all), maxListed)
 	out = make([]Namespace, 0, n)
@@ -188,6 +238,7 @@ func namespaces(all []agent.Namespace) (out []Namespace, left int) {
 			Name: printable(ns.Name, maxText), State: state(ns),
 			Routers: ns.Routers, Proxies: ns.Proxies, Pending: ns.Pending, Failed: ns.Failed, Elsewhere: ns.Elsewhere,
 			Trouble: printable(ns.Trouble, maxText), Refused: printable(ns.Refused, maxText), Notice: printable(ns.Notice, maxText),
+			LookedAt: known(ns.At), Drift: nonzero(ns.Drift),
 		})
 	}
 	return out, len(all) - n
@@ -203,4 +254,15 @@ func state(ns agent.Namespace) State {
 		return StateWaiting
 	}
 	return StateOK
+}
+
+// nonzero are the kinds of which there is any.
+func nonzero(drift map[dataplane.Kind]int) map[dataplane.Kind]int {
+	out := map[dataplane.Kind]int{}
+	for kind, n := range drift {
+		if n > 0 {
+			out[kind] = n
+		}
+	}
+	return out
 }

@@ -18,7 +18,7 @@ import (
 func newControl(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, f feed, levels *levels, handlers map[string]http.Handler, log *zap.Logger) *admin.Server {
 	daemon := admin.Daemon{
 		Version: buildinfo.Get().Version, Host: cfg.Host, AgentMode: cfg.AgentMode, Source: cfg.NDPProxy.Source,
-		Started: time.Now(), Loop: loop, SyncedAt: loop.Inventory().SyncedAt, Overdue: monitor.Overdue, Broker: f.broker,
+		Started: time.Now(), Loop: loop, SyncedAt: loop.Inventory().SyncedAt, Overdue: monitor.Overdue, Broker: f.broker, Server: f.server,
 	}
 	return admin.New(admin.Options{
 		Path: cfg.NDPProxy.ControlSocket, Status: daemon.Status, Handlers: handlers, Log: log,

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"neutron-ndp-proxy-agent/agent/admin"
+	"neutron-ndp-proxy-agent/cmd/internal/terminal"
 	"neutron-ndp-proxy-agent/test/pki"
 )
 
@@ -173,11 +174,7 @@ func controlSocket(t *testing.T, path string) []byte {
 	if s.Broker == nil || s.Broker.LastError == "" {
 		t.Errorf("the trouble with the broker is not among it: %s", raw)
 	}
-	var people bytes.Buffer
-	if err := admin.Print(&people, s); err != nil {
-		t.Fatal(err)
-	}
-	return append(raw, people.Bytes()...)
+	return append(raw, page(s, terminal.Screen{})...)
 }
 
 // peer is the address of somebody who does that with each connection, or (nil)

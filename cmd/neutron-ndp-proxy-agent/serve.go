@@ -175,6 +175,8 @@ type feed struct {
 	broker func() *admin.Broker
 	// status is the client's, for metrics; nil where there is none.
 	status func() rpc.Status
+	// server is how neutron-server answers, nil alike.
+	server func() *admin.NeutronServer
 }
 
 func newFileFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, _ *metrics.Metrics, log *zap.Logger) (feed, error) {
@@ -186,6 +188,7 @@ func newFileFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, 
 		resync: func() {}, // the file is read whenever it changes
 		link:   func() string { return "" },
 		broker: func() *admin.Broker { return nil },
+		server: func() *admin.NeutronServer { return nil },
 	}, nil
 }
 
@@ -198,8 +201,9 @@ func newNeutronFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monito
 	if err != nil {
 		return feed{}, err
 	}
+	server := &watchedServer{Server: client}
 	source := neutronsource.New(neutronsource.Options{
-		Server: client, Inventory: loop.Inventory(), Pulse: monitor, Log: log, Asked: counts.Asked,
+		Server: server, Inventory: loop.Inventory(), Pulse: monitor, Log: log, Asked: counts.Asked,
 		Stands: loop.Stands, Host: cfg.Host, Mode: cfg.AgentMode,
 		Audit: cfg.NDPProxy.AuditInterval, AuditRouters: cfg.NDPProxy.SyncChunkSize,
 		FullSync: cfg.NDPProxy.FullSyncInterval,
@@ -210,6 +214,7 @@ func newNeutronFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monito
 		link:   func() string { return describeLink(client.Status()) },
 		broker: func() *admin.Broker { return describeBroker(client.Status()) },
 		status: client.Status,
+		server: server.status,
 	}
 	f.sync = resyncing(f.link, f.resync, source.PulledSince)
 	if cfg.ReportInterval > 0 { // 0: never, as with Neutron's agents

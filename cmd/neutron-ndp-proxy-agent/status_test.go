@@ -51,6 +51,9 @@ func TestStatusWithoutADaemon(t *testing.T) {
 		"argument":        {[]string{"router"}, exitUsage, `unexpected argument "router"`},
 		"flag":            {[]string{"--nonsense"}, exitUsage, "nonsense"},
 		"help":            {[]string{"--help"}, exitOK, "-socket"},
+		"colour":          {[]string{"--color=blue"}, exitUsage, "auto, always or never"},
+		"watch":           {[]string{"--watch=0"}, exitUsage, "seconds"},
+		"no address":      {[]string{"--address=10.0.0.1"}, exitUsage, "no IPv6 address"},
 		"a file":          {[]string{"--socket", ini}, exitUnreachable, "no daemon listens there"},
 		"unreadable file": {[]string{"--config-file", dir}, exitUnreachable, "could not be read"},
 	} {
@@ -92,9 +95,10 @@ func TestStatus(t *testing.T) {
 	if code != exitOK || complaints != "" || !strings.Contains(out, "in sync") || !strings.Contains(out, "router ") {
 		t.Errorf("code %d\n%s%s", code, out, complaints)
 	}
+	inPart(t, ini, p)
 	// Somebody's hand is counted, and seen here.
 	p.Router.Sysctl("net/ipv6/conf/"+nettest.External+"/proxy_ndp", "0")
-	nettest.Eventually(t, 5*time.Second, "the drift", func() bool { s, _ := toldOf(t, ini); return s.Drift["sysctl"] == 1 })
+	nettest.Eventually(t, 5*time.Second, "the drift", func() bool { s, _ := toldOf(t, ini); return s.Drift["sysctl"] == 1 && s.Namespaces[1].Drift["sysctl"] == 1 })
 	// Killed, its socket stays, nobody is behind it, and the next one replaces it.
 	if err := d.end(t, syscall.SIGKILL); err == nil {
 		t.Error("killed, and ended well")
@@ -125,6 +129,44 @@ func TestStatus(t *testing.T) {
 	}
 	if left, err := filepath.Glob(dir + "/run/control*"); err != nil || len(left) > 0 {
 		t.Errorf("left after the end: %v %v", left, err)
+	}
+}
+
+// inPart asks a daemon with the routers "router" and "absent", each with the instance's
+// address, for parts of what it knows.
+func inPart(t *testing.T, ini string, p *nettest.Topology) {
+	t.Helper()
+	instance := p.InstanceAddr.String()
+	for _, c := range []struct {
+		args   []string
+		code   int
+		has    []string
+		hasNot []string
+		says   string
+	}{
+		{args: []string{"--router=rou"}, has: []string{"router          router/qg-1\n", "active", instance, "answered  20"}, hasNot: []string{"absent"}},
+		{args: []string{"--namespace=abs"}, has: []string{"router          absent/qg-1\n", "pending", "does not exist yet"}, hasNot: []string{"answered  20"}},
+		{args: []string{"--address", instance}, has: []string{"router          absent/qg-1\n", "router          router/qg-1\n"}},
+		{args: []string{"--address", p.InstanceAddr.StringExpanded(), "--router", "router"}, has: []string{"answered  20"}, hasNot: []string{"absent"}},
+		{args: []string{"--address", p.UpstreamAddr.String()}, code: exitFailed, says: "no router of this host has an NDP proxy for " + p.UpstreamAddr.String()},
+		{args: []string{"--router=nosuch"}, code: exitFailed, says: `no router of this host is called "nosuch"`},
+		{args: []string{"--namespace=nosuch"}, code: exitFailed, says: `no namespace of this host is called "nosuch"`},
+		{args: []string{"--router=router", "--namespace=absent"}, code: exitFailed, says: "the router is not in this namespace"},
+	} {
+		out, complaints, code := asked(append([]string{"--config-file", ini}, c.args...)...)
+		if code != c.code || !strings.Contains(complaints, c.says) || (complaints == "") != (c.says == "") {
+			t.Errorf("%q: code %d, %s\n%s", c.args, code, complaints, out)
+		}
+		for _, want := range c.has {
+			if !strings.Contains(out, want) {
+				t.Errorf("%q: no %q in\n%s", c.args, want, out)
+			}
+		}
+		for _, bad := range c.hasNot {
+			if strings.Contains(out, bad) {
+				t.Errorf("%q: %q is in\n%s", c.args, bad, out)
+			}
+		}
 	}
 }
 
