@@ -235,6 +235,9 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx, source{inv: d.Inventory(), first: first, when: s.when}) }()
 	d.stop = sync.OnceFunc(func() {
+		if !t.Failed() {
+			d.addUp(t)
+		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("the agent ended with %v", err)
@@ -245,6 +248,24 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 	})
 	t.Cleanup(d.stop)
 	return d
+}
+
+// addUp compares what is told of each router with the totals, once both have settled,
+// unless something was never looked at: it is in no total.
+func (d *daemon) addUp(t *testing.T) {
+	t.Helper()
+	var got, want agent.Totals
+	for until := time.Now().Add(2 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		routers := d.Routers(agent.Wanted{Addresses: true})
+		unseen := func(r agent.Router) bool {
+			return slices.ContainsFunc(r.Attachments, func(at agent.Attachment) bool { return at.Looked.IsZero() }) ||
+				slices.ContainsFunc(r.Addresses, func(a agent.Address) bool { return strings.Contains(a.Why, "since it was added") })
+		}
+		if got, want = sums(routers), d.Totals(); got == want || slices.ContainsFunc(routers, unseen) {
+			return
+		}
+	}
+	t.Errorf("by its routers the agent has %+v, in total %+v", got, want)
 }
 
 func (d *daemon) awaitReady(t *testing.T) {

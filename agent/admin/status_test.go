@@ -33,7 +33,7 @@ type loop struct {
 func (l loop) Ready() <-chan struct{}        { return l.ready }
 func (l loop) Totals() agent.Totals          { return l.totals }
 func (l loop) Drift() map[dataplane.Kind]int { return l.drift }
-func (l loop) Namespaces() []agent.Namespace { return l.namespaces }
+func (l loop) Namespaces() []agent.Namespace { return slices.Clone(l.namespaces) }
 func (l loop) Waiting() map[string]string    { return l.waiting }
 func (l loop) RouterNames() map[string]string {
 	names := map[string]string{}

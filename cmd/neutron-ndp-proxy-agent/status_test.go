@@ -98,7 +98,10 @@ func TestStatus(t *testing.T) {
 	inPart(t, ini, p)
 	// Somebody's hand is counted, and seen here.
 	p.Router.Sysctl("net/ipv6/conf/"+nettest.External+"/proxy_ndp", "0")
-	nettest.Eventually(t, 5*time.Second, "the drift", func() bool { s, _ := toldOf(t, ini); return s.Drift["sysctl"] == 1 && s.Namespaces[1].Drift["sysctl"] == 1 })
+	nettest.Eventually(t, 5*time.Second, "the drift", func() bool {
+		s, _ := toldOf(t, ini)
+		return s.Drift["sysctl"] == 1 && s.Namespaces[1].Drift["sysctl"] == 1
+	})
 	// Killed, its socket stays, nobody is behind it, and the next one replaces it.
 	if err := d.end(t, syscall.SIGKILL); err == nil {
 		t.Error("killed, and ended well")
