@@ -199,9 +199,9 @@ install: build ## Install below $(DESTDIR)$(PREFIX), keeping an existing ndp_pro
 	install -m 0644 systemd/$(MODULE).tmpfiles $(DESTDIR)$(TMPFILESDIR)/$(MODULE).conf
 	install -m 0644 docs/man/*.5 $(DESTDIR)$(MANDIR)/man5/
 	install -m 0644 docs/man/*.8 $(DESTDIR)$(MANDIR)/man8/
-	install -m 0644 configs/completion/ndsend.bash $(DESTDIR)$(BASHDIR)/ndsend
-	install -m 0644 configs/completion/_ndsend $(DESTDIR)$(ZSHDIR)/
-	install -m 0644 configs/completion/ndsend.fish $(DESTDIR)$(FISHDIR)/
+	for b in $(BINARIES); do install -m 0644 configs/completion/$$b.bash $(DESTDIR)$(BASHDIR)/$$b; done
+	install -m 0644 $(BINARIES:%=configs/completion/_%) $(DESTDIR)$(ZSHDIR)/
+	install -m 0644 $(BINARIES:%=configs/completion/%.fish) $(DESTDIR)$(FISHDIR)/
 	install -m 0644 packaging/logrotate $(DESTDIR)$(SYSCONFDIR)/logrotate.d/ndp-proxy-agent
 	install -m 0644 LICENSE README.md CONTRIBUTING.md configs/ndp_proxy_agent.ini $(DESTDIR)$(DOCDIR)/
 	install -m 0644 docs/*.md docs/*.svg $(DESTDIR)$(DOCDIR)/docs/

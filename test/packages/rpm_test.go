@@ -89,7 +89,9 @@ func TestSameFiles(t *testing.T) {
 		t.Errorf("-deb +rpm:\n%s", diff)
 	}
 	for _, want := range []string{"/usr/bin/" + name, "/usr/bin/ndsend", "/usr/lib/systemd/system/" + unit, ini,
-		"/usr/share/man/man8/" + name + ".8.gz", "/usr/share/man/man8/ndsend.8.gz"} {
+		"/usr/share/man/man8/" + name + ".8.gz", "/usr/share/man/man8/ndsend.8.gz",
+		"/usr/share/man/man5/ndp_proxy_agent.ini.5.gz", "/usr/share/bash-completion/completions/" + name,
+		"/usr/share/zsh/vendor-completions/_" + name, "/usr/share/fish/vendor_completions.d/" + name + ".fish"} {
 		if !slices.Contains(kept(deb), want) {
 			t.Errorf("%s is not in the packages", want)
 		}
