@@ -47,8 +47,11 @@ function __neutron_ndp_proxy_agent_complete
                 string replace -- /run/netns/ '' $path
             end
         case ''
-            __neutron_ndp_proxy_agent_commands
-            __neutron_ndp_proxy_agent_options
+            if string match -q -- '-*' (commandline -ct)
+                __neutron_ndp_proxy_agent_options
+            else
+                __neutron_ndp_proxy_agent_commands
+            end
     end
 end
 
