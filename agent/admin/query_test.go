@@ -93,7 +93,7 @@ func TestQueryOnTheWire(t *testing.T) {
 	})
 	var refusal *Refusal
 	eventually(t, "an answer", func() bool {
-		_, _, err := NewClient(path).Status(t.Context(), q)
+		_, _, err := NewClient(path).StatusOf(t.Context(), q)
 		return errors.As(err, &refusal)
 	})
 	if refusal.Code != http.StatusNotFound || got != q {
