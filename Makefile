@@ -202,7 +202,7 @@ install: build ## Install below $(DESTDIR)$(PREFIX), keeping an existing ndp_pro
 	for b in $(BINARIES); do install -m 0644 configs/completion/$$b.bash $(DESTDIR)$(BASHDIR)/$$b; done
 	install -m 0644 $(BINARIES:%=configs/completion/_%) $(DESTDIR)$(ZSHDIR)/
 	install -m 0644 $(BINARIES:%=configs/completion/%.fish) $(DESTDIR)$(FISHDIR)/
-	install -m 0644 packaging/logrotate $(DESTDIR)$(SYSCONFDIR)/logrotate.d/ndp-proxy-agent
+	install -m 0644 configs/packaging/logrotate $(DESTDIR)$(SYSCONFDIR)/logrotate.d/ndp-proxy-agent
 	install -m 0644 LICENSE README.md CONTRIBUTING.md configs/ndp_proxy_agent.ini $(DESTDIR)$(DOCDIR)/
 	install -m 0644 docs/*.md docs/*.svg $(DESTDIR)$(DOCDIR)/docs/
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/monitoring configs/grafana/*.json configs/prometheus/*.yml
@@ -236,8 +236,8 @@ package: need-go ## dist/: .deb, .rpm and .tar.gz of what install installs, with
 	    $(GO) run -trimpath $(CYCLONEDX) bin -json -std -noserial -notimestamp -version '$(VERSION)' \
 	        -output dist/$(PACKAGE).$$b.cdx.json bin/$$b; \
 	    install -D -m 0644 dist/$(PACKAGE).$$b.cdx.json $(STAGEDOC)/sbom/$$b.cdx.json; done
-	export NFPM='$(GO) run $(NFPM)' PACKAGE_VERSION="$$(packaging/version '$(VERSION)' '$(EPOCH)')" \
-	    ARCH='$(GOARCH)' EPOCH='$(EPOCH)' MAINTAINER='$(MAINTAINER)'; packaging/build dist/stage dist
+	export NFPM='$(GO) run $(NFPM)' PACKAGE_VERSION="$$(configs/packaging/version '$(VERSION)' '$(EPOCH)')" \
+	    ARCH='$(GOARCH)' EPOCH='$(EPOCH)' MAINTAINER='$(MAINTAINER)'; configs/packaging/build dist/stage dist
 	rm -rf dist/stage/etc
 	tar --create --sort=name --mtime=@$(EPOCH) --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=gnu \
 	    --directory dist/stage --transform 's|^\.|$(PACKAGE)|' . | gzip -9n >dist/$(PACKAGE).tar.gz

@@ -76,7 +76,7 @@ func TestSameFiles(t *testing.T) {
 			switch base := path.Base(f); {
 			case strings.HasSuffix(f, "/"), slices.ContainsFunc(files, func(o string) bool { return strings.HasPrefix(o, f+"/") }): // a directory
 			case strings.HasPrefix(f, "/usr/share/lintian/"), base == "changelog.Debian.gz", base == "copyright": // Debian's
-			case f == "/etc/logrotate.d/ndp-proxy-agent", base == "logrotate.example": // packaging/build says why
+			case f == "/etc/logrotate.d/ndp-proxy-agent", base == "logrotate.example": // configs/packaging/build says why
 			case f == "/usr/share/doc/"+name+"/LICENSE": // Debian has it elsewhere
 			default:
 				all = append(all, f)
