@@ -58,7 +58,7 @@ FISHDIR     = $(PREFIX)/share/fish/vendor_completions.d
 
 ROOT := $(filter 0,$(shell id -u))
 HASH := \#
-SHELL_SCRIPTS = $(shell grep -rlE '^$(HASH)!/bin/(ba)?sh' .ci packaging systemd test) $(wildcard configs/completion/*.bash)
+SHELL_SCRIPTS = $(shell grep -rlE '^$(HASH)!/bin/(ba)?sh' .ci configs systemd test) $(wildcard configs/completion/*.bash)
 
 # lane NAME,COMMAND: a heading before and the time after, so that a log of
 # everything still reads.
