@@ -229,8 +229,9 @@ func proxy(id, routerID string, n int) rpc.NDPProxy {
 
 type setup struct {
 	*cloud
-	inv  *inventory.Inventory
-	logs *observer.ObservedLogs
+	inv    *inventory.Inventory
+	logs   *observer.ObservedLogs
+	source *neutron.Source
 }
 
 // here is the host that the sources of the tests run on.
@@ -263,6 +264,7 @@ func runningAs(t *testing.T, mode string, prepare, fn func(s setup)) {
 		go func() { done <- src.Run(ctx) }()
 		s.events <- rpc.Subscribed{}
 		synctest.Wait()
+		s.source = src
 		fn(s)
 		cancel()
 		if err := <-done; err != nil {

@@ -243,3 +243,32 @@ func TestAPushThatCannotBeRead(t *testing.T) {
 		s.want(t, "about ours", "p1", "p2")
 	})
 }
+
+// Only a full pull that began after a moment has all that stood then.
+func TestPulledSince(t *testing.T) {
+	running(t, func(s setup) {
+		before := time.Now()
+		if s.source.PulledSince(before) {
+			t.Error("the first pull began before")
+		}
+		release := make(chan bool)
+		s.set(func() { s.slow = func(string) { <-release } })
+		time.Sleep(time.Millisecond)
+		s.source.Resync()
+		synctest.Wait() // one is under way
+		during := time.Now()
+		time.Sleep(time.Millisecond)
+		s.source.Resync()
+		s.set(func() { s.slow = nil; s.failIDs = errors.New("no answer") })
+		close(release)
+		synctest.Wait()
+		if !s.source.PulledSince(before) || s.source.PulledSince(during) {
+			t.Errorf("after one that began before: %v %v", s.source.PulledSince(before), s.source.PulledSince(during))
+		}
+		s.set(func() { s.failIDs = nil })
+		time.Sleep(time.Minute) // it is tried again
+		if !s.source.PulledSince(during) {
+			t.Error("nothing was pulled since")
+		}
+	})
+}
