@@ -48,6 +48,13 @@ func (c *tlsCloud) metrics(t *testing.T) {
 	}
 	until(t, "a state report", d.log.String, func() bool { return metric(t, socket, `rpc_duration_seconds_count{method="report_state"}`) >= 1 })
 
+	// An order asks the server for everything, once, and hears of it.
+	syncs := `syncs_total{result="ok",what="full_sync"}`
+	before := metric(t, socket, syncs)
+	if out, complaints, code := told("reconcile", "--socket", socket); code != exitOK || metric(t, socket, syncs) != before+1 {
+		t.Errorf("reconcile: code %d, %v full syncs after %v\n%s%s", code, metric(t, socket, syncs), before, out, complaints)
+	}
+
 	way.Freeze()
 	way.Cut()
 	want(503, "not connected to a broker since")
@@ -59,6 +66,9 @@ func (c *tlsCloud) metrics(t *testing.T) {
 	}
 	if v := metric(t, socket, "ready") + metric(t, socket, "broker_connected"); v != 0 {
 		t.Errorf("ready and connected are %v", v)
+	}
+	if out, complaints, code := told("reconcile", "--socket", socket); code != exitFailed || !strings.Contains(complaints, "the server was not asked: not connected") {
+		t.Errorf("reconcile without a broker: code %d\n%s%s", code, out, complaints)
 	}
 	way.Thaw()
 	want(200, "ok")
