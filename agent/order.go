@@ -35,7 +35,8 @@ type order struct {
 	changed chan struct{} // closed and replaced whenever something below changes
 	looks   map[string]*Done
 	left    map[string]bool // namespaces that no thorough look has ended in
-	fates   map[fateOf]*Fate
+	fates   map[fateOf]Fate
+	owed    int // of the fates
 }
 
 type fateOf struct {
@@ -45,7 +46,7 @@ type fateOf struct {
 
 // begin gives an order; end has to follow.
 func (a *Agent) begin(names []string, announces func(netip.Addr) bool) *order {
-	o := &order{announces: announces, changed: make(chan struct{}), looks: map[string]*Done{}, left: map[string]bool{}, fates: map[fateOf]*Fate{}}
+	o := &order{announces: announces, changed: make(chan struct{}), looks: map[string]*Done{}, left: map[string]bool{}, fates: map[fateOf]Fate{}}
 	a.mu.Lock()
 	a.orders[o] = true
 	a.mu.Unlock()

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 
@@ -109,7 +108,7 @@ func (a *Agent) Announce(ctx context.Context, router string, addr netip.Addr) ([
 	o := a.begin(names, wants)
 	defer a.end(o)
 	o.await(ctx, func() bool {
-		return o.allLooked() && !slices.ContainsFunc(slices.Collect(maps.Values(o.fates)), func(f *Fate) bool { return f.Owed })
+		return o.allLooked() && o.owed == 0 // asked at each of thousands of addresses
 	})
 	return a.fates(o), nil
 }
@@ -176,7 +175,7 @@ func (a *Agent) announceOrdered(r *record, ns string, p plan.Plan, have dataplan
 			}
 			why := cmp.Or(p.Standby[d.Name], "it is not answered for: the kernel could not be told")
 			for _, addr := range d.Published {
-				if o.announces(addr) && !slices.Contains(owed, addr) {
+				if _, fine := slices.BinarySearchFunc(owed, addr, netip.Addr.Compare); o.announces(addr) && !fine { // sorted as these
 					o.refuse(t, addr, why)
 				}
 			}
@@ -199,25 +198,36 @@ func (a *Agent) oweOrdered(o *order, t announcer.Target, addrs []netip.Addr) {
 	}
 	o.change(func() {
 		for _, addr := range addrs {
-			o.fates[fateOf{t, addr}] = &Fate{Addr: addr, Namespace: t.Namespace, Device: t.Device, Owed: true}
+			o.fate(t, Fate{Addr: addr, Owed: true})
 		}
 	})
 	a.debts.Mark(t.Namespace)
 	teller.OweTold(t, func(addr netip.Addr, sent bool) {
 		o.change(func() {
-			f := o.fates[fateOf{t, addr}]
-			f.Sent, f.Owed = sent, false
+			f := Fate{Addr: addr, Sent: sent}
 			if !sent {
 				f.Why = "it was taken back before it could leave: it is not answered for here any more, or the device is gone"
 			}
+			o.fate(t, f)
 		})
 	}, addrs...)
 }
 
 func (o *order) refuse(t announcer.Target, addr netip.Addr, why string) {
-	o.change(func() {
-		o.fates[fateOf{t, addr}] = &Fate{Addr: addr, Namespace: t.Namespace, Device: t.Device, Why: why}
-	})
+	o.change(func() { o.fate(t, Fate{Addr: addr, Why: why}) })
+}
+
+// fate sets what became of an address, with the order locked.
+func (o *order) fate(t announcer.Target, f Fate) {
+	f.Namespace, f.Device = t.Namespace, t.Device
+	key := fateOf{t, f.Addr}
+	if o.fates[key].Owed {
+		o.owed--
+	}
+	if f.Owed {
+		o.owed++
+	}
+	o.fates[key] = f
 }
 
 // fates says what became of all addresses, and of namespaces that tell of none.
@@ -226,7 +236,7 @@ func (a *Agent) fates(o *order) []Fate {
 	var out []Fate
 	told := map[string]bool{}
 	for _, f := range o.fates {
-		out, told[f.Namespace] = append(out, *f), true
+		out, told[f.Namespace] = append(out, f), true
 	}
 	for ns, l := range o.looks {
 		if !told[ns] {

@@ -87,11 +87,8 @@ func (l *lister) device(name string) {
 		delay = LeaveProxyDelay
 	}
 	head := deviceLine(name, answers, before.LinkLocal, delay)
-	next := head
-	switch {
-	case was && !will && c.Delay == nil, !was && !will && len(c.Delete) > 0 && c.Delay == nil:
-		next = "" // nothing of ours stays
-	default:
+	next := "" // nothing of ours stays
+	if will || !was && len(c.Delete) == 0 || c.Delay != nil {
 		if c.Answer != Keep {
 			answers = c.Answer == On
 		}

@@ -27,8 +27,9 @@ func diff(c command, arguments []string, stdout, stderr io.Writer) int {
 	query := selectionFlags(ask)
 	var mode terminal.Mode
 	ask.Var(&mode, "color", terminal.Usage)
-	client, code, ok := (*admin.Client)(nil), exitOK, false
-	if _, code, ok = ask.parse(arguments, 0, 0); ok {
+	var client *admin.Client
+	_, code, ok := ask.parse(arguments, 0, 0)
+	if ok {
 		client, code, ok = ask.client()
 	}
 	switch {
