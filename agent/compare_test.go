@@ -61,7 +61,9 @@ func TestCompare(t *testing.T) {
 func TestCompareOthers(t *testing.T) {
 	p := nettest.NewTopology(t)
 	first := world(p, p.InstanceAddr)
-	first.Routers[0].External = append(first.Routers[0].External, inventory.Attachment{Namespace: "absent", Device: "qg-2", Addrs: []netip.Addr{p.GatewayAddr}})
+	first.Routers = append(first.Routers, inventory.Router{ID: "r2", External: []inventory.Attachment{
+		{Namespace: "absent", Device: "qg-2", Addrs: []netip.Addr{p.GatewayAddr}}, {Namespace: "also-absent", Device: "qg-2"},
+	}})
 	when := make(chan struct{})
 	d := start(t, p.Dir, first, settings{when: when})
 	before, err := d.Compare(t.Context(), "router")
@@ -74,7 +76,7 @@ func TestCompareOthers(t *testing.T) {
 	close(when)
 	d.awaitReady(t)
 	for ns, want := range map[string]agent.Difference{
-		"router": {Namespace: "router", Routers: []string{"r1"}}, "absent": {Namespace: "absent", Routers: []string{"r1"}, Absent: true},
+		"router": {Namespace: "router", Routers: []string{"r1"}}, "absent": {Namespace: "absent", Routers: []string{"r2"}, Absent: true},
 		"upstream": {Namespace: "upstream", Nobodys: true}, "nowhere": {Namespace: "nowhere", Nobodys: true},
 	} {
 		got, err := d.Compare(t.Context(), ns)
@@ -86,7 +88,7 @@ func TestCompareOthers(t *testing.T) {
 		s    agent.Selection
 		want string
 	}{
-		{agent.Selection{}, "absent instance router upstream"}, {agent.Selection{Router: "r1"}, "absent router"},
+		{agent.Selection{}, "absent also-absent instance router upstream"}, {agent.Selection{Router: "r2"}, "absent also-absent"},
 		{agent.Selection{Namespaces: []string{"x", "a", "x"}}, "a x"},
 	} {
 		if got, err := d.Select(t.Context(), c.s); err != nil || strings.Join(got, " ") != c.want {
