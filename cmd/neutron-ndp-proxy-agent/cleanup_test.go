@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/creack/pty"
 
 	"neutron-ndp-proxy-agent/dataplane"
 	"neutron-ndp-proxy-agent/test/nettest"
@@ -121,5 +124,33 @@ func TestCleanupGoesOn(t *testing.T) {
 	}
 	if now := everything(p); strings.Contains(now, "proto 110") || strings.Contains(now, dataplane.DefaultTable) {
 		t.Errorf("left:\n%s", now)
+	}
+}
+
+// On a terminal only a yes is a yes; elsewhere nobody is asked.
+func TestConfirm(t *testing.T) {
+	for answer, want := range map[string]bool{"y\n": true, "YES\n": true, " yes \n": true, "\n": false, "n\n": false, "yesterday\n": false, "\x04": false} {
+		master, tty, err := pty.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := master.WriteString(answer); err != nil {
+			t.Fatal(err)
+		}
+		var question strings.Builder
+		if yes, asked := confirm(tty, &question, "Really?"); yes != want || !asked || question.String() != "Really? [y/N] " {
+			t.Errorf("%q: %v %v %q", answer, yes, asked, question.String())
+		}
+		if err := errors.Join(tty.Close(), master.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }() // only read
+	if yes, asked := confirm(file, &strings.Builder{}, "Really?"); yes || asked {
+		t.Errorf("no terminal: %v %v", yes, asked)
 	}
 }
