@@ -4,6 +4,7 @@ package chaos
 
 import (
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -42,9 +43,14 @@ func TestMixed(t *testing.T) {
 	t.Logf("again by: go test -race -tags rabbitmq ./test/chaos -run TestMixed -chaos.budget=%v -chaos.seed=%d", *budget, n)
 	rng := rand.New(rand.NewPCG(n, 1))
 	s := newStage(t)
-	var lasting []fault
+	wanted := regexp.MustCompile(*only)
+	var all, lasting []fault
 	for _, f := range faults() {
-		if !f.renews {
+		if !wanted.MatchString(f.name) {
+			continue
+		}
+		all = append(all, f)
+		if !f.renews || *only != "" {
 			lasting = append(lasting, f)
 		}
 	}
@@ -52,7 +58,7 @@ func TestMixed(t *testing.T) {
 	var old usage
 	var since time.Time
 	for step := 1; time.Since(start) < *budget && !t.Failed(); step++ {
-		list := faults()
+		list := all
 		if time.Since(start) > *budget/3 {
 			list = lasting
 		}

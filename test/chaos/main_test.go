@@ -14,6 +14,7 @@ var (
 	budget = flag.Duration("chaos.budget", 30*time.Second, "of TestMixed")
 	race   = flag.Bool("chaos.race", true, "build the daemon with the race detector, which takes memory that it does not give back")
 	seed   = flag.Uint64("chaos.seed", 0, "of TestMixed; 0: a random one, which is printed")
+	only   = flag.String("chaos.only", "", "a `pattern`: TestMixed takes the faults whose names match; those that end the daemon all the time")
 
 	program string // the daemon
 )

@@ -245,7 +245,9 @@ func (s *stage) way(p *part) string {
 	ns := s.host.Namespace(p.namespace)
 	return ask(s.ext.Upstream, "ip", "-6", "-s", "neigh", "show") + ask(p.steady.Namespace, "ip", "-6", "-s", "neigh", "show") +
 		ask(ns, "ip", "-6", "-s", "neigh", "show") + ask(ns, "ip", "-6", "address", "show") + ask(ns, "ip", "-6", "route", "show") +
-		ask(ns, "nft", "list", "ruleset")
+		ask(ns, "ip", "-6", "route", "show", "table", "local") + ask(ns, "ip", "-6", "maddress", "show", "dev", p.device) +
+		ask(ns, "ip", "-6", "neigh", "show", "proxy") + ask(ns, "nft", "list", "ruleset") +
+		ask(ns, "sysctl", "net.ipv6.conf."+p.device+".forwarding", "net.ipv6.conf."+p.device+".proxy_ndp")
 }
 
 // keepLogs copies the daemon's log to a place that outlives the test, and says where.
