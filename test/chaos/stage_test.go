@@ -39,6 +39,7 @@ type stage struct {
 	dir    string
 	daemon *daemon
 	hosts  string // of transport_url
+	more   string // of [ndp_proxy]
 }
 
 // part is a router with what is behind it.
@@ -166,7 +167,7 @@ audit_interval = %.0f
 queue_expires = 60
 announce_interval = 0.1
 `, s.host.Name, s.host.Mode, s.hosts, callTimeout.Seconds(), heartbeat.Seconds(), retryMax.Seconds(),
-		s.host.Lab.Dir, s.runtimeDir(), audit.Seconds())
+		s.host.Lab.Dir, s.runtimeDir(), audit.Seconds()) + s.more
 }
 
 // start runs the daemon and waits until it is ready.
