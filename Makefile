@@ -165,6 +165,11 @@ announcements: need-go need-root ## Measure anew what docs/announcements.md says
 	@test/lab/install net
 	$(GO) test -count=1 -run '^TestNeighbourCacheTable$$' ./ndsend/ -update
 
+.PHONY: picture
+picture: need-go need-root ## docs/dashboard.svg anew, of the metrics of a lab run (root, rabbitmq-server, prometheus; 5 min)
+	@test/lab/install net broker metrics
+	$(GO) test -count=1 -timeout 15m -tags rabbitmq -run '^TestPicture$$' ./test/chaos/ -chaos.race=false -chaos.picture=$(CURDIR)/docs/dashboard.svg
+
 .PHONY: lint
 lint: need-go ## gofmt, golangci-lint and its room rules, shellcheck, modules, licences, govulncheck (network; 3 min, then 40 s)
 	$(call lane,gofmt,out=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$out" ] || { echo "not gofmt'ed (make fmt):" $$out; exit 1; })

@@ -63,6 +63,15 @@ func run() error {
 	}
 	end := time.Now()
 	p := prometheus{url: *server, start: end.Add(-*from), end: end, rate: *rate}
+	alerts, err := p.ask("max_over_time(ALERTS[1s])")
+	if err != nil {
+		return err
+	}
+	for _, a := range alerts {
+		if _, err := fmt.Fprintln(os.Stdout, a.labels["alertname"], a.labels["alertstate"]); err != nil {
+			return err
+		}
+	}
 	picture, err := draw(b, p, *note)
 	if err != nil {
 		return err

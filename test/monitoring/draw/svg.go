@@ -124,7 +124,11 @@ func (s *svg) lines(panel panel, p prometheus, x, y, w, h float64) error {
 		fmt.Fprintf(s, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="#e6e8eb"/>`+"\n", left, py(v), right, py(v))
 		s.text(left-4, py(v)+3, "e", "%s", amount(v, unit))
 		t := p.start.Add(time.Duration(float64(i) / 4 * seconds * float64(time.Second)))
-		s.text(px(float64(i)/4*seconds), down+12, "m", "%s", t.UTC().Format("15:04:05"))
+		class := "m"
+		if i == 4 {
+			class = "e" // or it would stand beside the panel
+		}
+		s.text(px(float64(i)/4*seconds), down+12, class, "%s", t.UTC().Format("15:04:05"))
 	}
 	if len(all) == 0 {
 		s.text((left+right)/2, (up+down)/2, "m", "nothing to show (none happened)")
@@ -179,10 +183,11 @@ func (s *svg) line(d drawn, colour string, stacked bool, px, py func(float64) fl
 	before := math.Inf(-1)
 	for i, t := range d.at {
 		v := d.value[i]
-		if math.IsNaN(v) || math.IsInf(v, 0) || before > 0 && t-before > 3*(d.at[1]-d.at[0]) {
+		none := math.IsNaN(v) || math.IsInf(v, 0) || stacked && v == 0 // else it would be a line on the one below
+		if none || before > 0 && t-before > 3*(d.at[1]-d.at[0]) {
 			flush() // a gap
 		}
-		if math.IsNaN(v) || math.IsInf(v, 0) {
+		if none {
 			continue
 		}
 		before = t
@@ -211,7 +216,19 @@ func (s *svg) legends(all []drawn, x, y, w, h float64) {
 
 // amount writes a value with its unit, short.
 func amount(v float64, unit string) string {
-	number := func(v float64) string { return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", v), "0"), ".") }
+	number := func(v float64) string { // three digits
+		decimals := 2
+		if v >= 100 {
+			decimals = 0
+		} else if v >= 10 {
+			decimals = 1
+		}
+		text := fmt.Sprintf("%.*f", decimals, v)
+		if decimals > 0 {
+			text = strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+		}
+		return text
+	}
 	switch unit {
 	case "s":
 		switch {
