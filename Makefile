@@ -249,6 +249,11 @@ package: need-go ## dist/: .deb, .rpm and .tar.gz of what install installs, with
 	rm -rf dist/stage
 	@cd dist && LC_ALL=C sha256sum $(MODULE)* >$(PACKAGE).sha256 && cat $(PACKAGE).sha256
 
+IMAGE ?= $(MODULE):$(subst +,-,$(VERSION))
+.PHONY: image
+image: package ## A container image with the static binaries only, from dist/ (podman, buildah or docker)
+	packaging/container/build dist/$(PACKAGE).tar.gz dist/image '$(VERSION)' '$(IMAGE)'
+
 .PHONY: reproducible
 reproducible: need-go ## make package twice, as different as two builds can be: the same bytes? (2 min)
 	$(call lane,the package built twice,test/supply/reproducible)
