@@ -252,7 +252,7 @@ package: need-go ## dist/: .deb, .rpm and .tar.gz of what install installs, with
 IMAGE ?= $(MODULE):$(subst +,-,$(VERSION))
 .PHONY: image
 image: package ## A container image with the static binaries only, from dist/ (podman, buildah or docker)
-	packaging/container/build dist/$(PACKAGE).tar.gz dist/image '$(VERSION)' '$(IMAGE)'
+	configs/packaging/container/build dist/$(PACKAGE).tar.gz dist/image '$(VERSION)' '$(IMAGE)'
 
 .PHONY: reproducible
 reproducible: need-go ## make package twice, as different as two builds can be: the same bytes? (2 min)

@@ -16,7 +16,7 @@ import (
 func TestImage(t *testing.T) {
 	t.Parallel()
 	context := filepath.Join(t.TempDir(), "image")
-	run(t, "../../packaging/container/build", built(t, ".tar.gz"), context, "test")
+	run(t, "../../configs/packaging/container/build", built(t, ".tar.gz"), context, "test")
 	m := boot.StartFrom(t, clean, func(root string) {
 		run(t, "cp", "-R", filepath.Join(context, "root"), root+"/image")
 		configure(t, root)
