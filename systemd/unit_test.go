@@ -196,6 +196,7 @@ func TestUnitWithNeutron(t *testing.T) {
 	m := machine(t)
 	dropIn(t, m, "")
 	put(t, m.Root()+"/etc/neutron/ndp_proxy_agent.ini", "")
+	checkCommand(t, m)
 	m.Run("systemctl", "start", "--no-block", unit)
 	m.Await(15*time.Second, "it waits for a broker", func() bool {
 		return strings.Contains(m.Property(unit, "StatusText"), "not connected to a broker")

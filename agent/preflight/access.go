@@ -130,8 +130,8 @@ func (x *examination) log(context.Context) []Line {
 
 func (x *examination) runtimeDir(context.Context) []Line {
 	dir := x.cfg.NDPProxy.RuntimeDir
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && x.installed() && x.made(dir) {
-		return []Line{ok("%s is made by systemd when the unit starts", dir)}
+	if x.installed() && x.made(dir) && x.unit["ActiveState"] != "active" {
+		return []Line{ok("%s is made, or handed over, by systemd when the unit starts", dir)}
 	}
 	if x.installed() && !x.unit.writable(dir) {
 		return []Line{fail("systemctl edit "+program+": [Service] ReadWritePaths="+dir, "%s: the unit lets the daemon write elsewhere only", dir)}

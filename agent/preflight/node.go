@@ -192,7 +192,7 @@ func (x *examination) others(context.Context) []Line {
 		}
 	}
 	if daemons > 1 {
-		lines = append(lines, fail("stop all but one", "%d daemons %s run on this machine", daemons, program))
+		lines = append(lines, warn("stop all but one, unless they serve different namespaces", "%d daemons %s run on this machine", daemons, program))
 	}
 	if len(lines) == 0 {
 		lines = append(lines, ok("no other program that answers for neighbours is known to run here"))
