@@ -5,6 +5,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -49,4 +50,34 @@ func TestAgentList(t *testing.T) {
 		return fmt.Sprint(got) == fmt.Sprint(want)
 	})
 	t.Logf("configurations: %v", got)
+	w.checked()
+}
+
+// checked runs the preflight check beside the daemon: what a real server and a real L3
+// agent answer is what it takes for well.
+func (w *world) checked() {
+	w.Helper()
+	host, err := w.lab.Node(lab.Host)
+	w.must(err)
+	out, err := host.Run(w.ctx, os.Getenv(lab.EnvBinary), "check", "--json", "--config-file", host.NeutronConf(), "--config-file", host.L3Conf())
+	w.must(err) // no line says fail
+	var r struct {
+		Checks []struct{ Check, Status, Found string }
+	}
+	w.must(json.Unmarshal(out, &r))
+	for _, want := range []string{"broker", "server", "plugin", "host", "l3-agent", "ndp-agent", "server-clock"} {
+		said := false
+		for _, c := range r.Checks {
+			if c.Check == want {
+				said = true
+				w.Logf("%s %s: %s", c.Status, c.Check, c.Found)
+				if c.Status != "ok" {
+					w.Errorf("%s is %s: %s", c.Check, c.Status, c.Found)
+				}
+			}
+		}
+		if !said {
+			w.Errorf("nothing is said of %s:\n%s", want, out)
+		}
+	}
 }
