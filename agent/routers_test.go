@@ -41,6 +41,10 @@ func sums(list []agent.Router) agent.Totals {
 		t.Pending += r.Pending
 		t.Failed += r.Failed
 		t.Elsewhere += r.Elsewhere
+		t.Answered += r.Answered
+		if !r.Enabled {
+			t.Disabled += r.Proxies
+		}
 	}
 	return t
 }

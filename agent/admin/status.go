@@ -88,6 +88,9 @@ type Totals struct {
 	Pending   int `json:"pending"`
 	Failed    int `json:"failed"`
 	Elsewhere int `json:"elsewhere"`
+	// Answered are answered for. Disabled are those of routers that are not enabled.
+	Answered int `json:"answered"`
+	Disabled int `json:"disabled"`
 }
 
 // Waiting is a router and what it waits for.
@@ -191,7 +194,7 @@ func (d Daemon) whole() Status {
 	t := d.Loop.Totals()
 	s := Status{
 		Version: d.Version, Host: printable(d.Host, maxText), AgentMode: d.AgentMode, Source: d.Source, Started: d.Started.UTC(), Time: time.Now().UTC(),
-		Totals: Totals{Routers: t.Routers, Enabled: t.Enabled, Proxies: t.Proxies, Pending: t.Pending, Failed: t.Failed, Elsewhere: t.Elsewhere},
+		Totals: Totals{Routers: t.Routers, Enabled: t.Enabled, Proxies: t.Proxies, Pending: t.Pending, Failed: t.Failed, Elsewhere: t.Elsewhere, Answered: t.Answered, Disabled: t.Disabled},
 		Drift:  d.Loop.Drift(),
 		Stuck:  []string{},
 	}

@@ -87,7 +87,7 @@ func TestShape(t *testing.T) {
 	close(ready)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
 	s := from(loop{
-		ready: ready, totals: agent.Totals{Routers: 1, Enabled: 2, Proxies: 3, Pending: 4, Failed: 5, Elsewhere: 6},
+		ready: ready, totals: agent.Totals{Routers: 1, Enabled: 2, Proxies: 3, Pending: 4, Failed: 5, Elsewhere: 6, Answered: 7, Disabled: 8},
 		drift: map[dataplane.Kind]int{dataplane.KindEntry: 7}, waiting: map[string]string{"r9": "a device"},
 		namespaces: []agent.Namespace{
 			{Name: "b", Looked: true}, {Name: "new"}, {Name: "waits", Looked: true, Pending: 1, Trouble: "device"},
@@ -121,7 +121,7 @@ func TestShape(t *testing.T) {
  "last_full_sync": "2026-01-02T02:04:05Z",
  "broker": {"connected": true, "subscribed": true, "endpoint": "b:5672", "since": "2026-01-02T02:04:05Z", "blocked": "memory", "last_error": "x?[2J"},
  "server": {"answers": false, "last_answer": "2026-01-02T02:04:05Z", "failing_since": "2026-01-02T02:04:05Z", "last_error": "y?"},
- "totals": {"routers": 1, "enabled": 2, "proxies": 3, "pending": 4, "failed": 5, "elsewhere": 6},
+ "totals": {"routers": 1, "enabled": 2, "proxies": 3, "pending": 4, "failed": 5, "elsewhere": 6, "answered": 7, "disabled": 8},
  "drift": {"entry": 7},
  "stuck": ["a look, for 5m0s"],
  "waiting": [{"router": "r9", "for": "a device"}],
@@ -202,19 +202,23 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// Ten thousand namespaces are listed in a moment.
+// Ten thousand routers and namespaces are listed in a moment.
 func TestTenThousandNamespaces(t *testing.T) {
 	var l loop
 	for i := range 10_000 {
-		l.namespaces = append(l.namespaces, agent.Namespace{Name: fmt.Sprintf("qrouter-%036d", i), Looked: true, Routers: 1, Proxies: 4})
+		l.namespaces = append(l.namespaces, agent.Namespace{Name: fmt.Sprintf("qrouter-%036d", i), Looked: true, Routers: 1, Proxies: 4, At: time.Now()})
+		l.routers = append(l.routers, agent.Router{
+			ID: fmt.Sprintf("%036d", i), Kind: "legacy", Enabled: true, Proxies: 4, Answered: 4,
+			Attachments: []agent.Attachment{{Namespace: fmt.Sprintf("qrouter-%036d", i), Device: "qg-1b796465-2e", Role: agent.Active, Since: time.Now(), Looked: time.Now(), Answered: 4}},
+		})
 	}
 	path := socketIn(t)
 	answering(t, path, from(l).Status)
 	eventually(t, "an answer", func() bool { _, err := ask(t, path); return err == nil })
 	start := time.Now()
 	s, raw, err := NewClient(path).Status(t.Context())
-	if err != nil || len(s.Namespaces) != 10_000 {
-		t.Fatalf("%d namespaces, %v", len(s.Namespaces), err)
+	if err != nil || len(s.Namespaces) != 10_000 || len(s.Routers) != 10_000 {
+		t.Fatalf("%d namespaces, %d routers, %v", len(s.Namespaces), len(s.Routers), err)
 	}
 	t.Logf("%d bytes, made and read in %v", len(raw), time.Since(start))
 	if took := time.Since(start); took > 5*time.Second {

@@ -11,7 +11,6 @@ import (
 
 	"neutron-ndp-proxy-agent/agent"
 	"neutron-ndp-proxy-agent/agent/config"
-	"neutron-ndp-proxy-agent/agent/metrics"
 	"neutron-ndp-proxy-agent/cmd/internal/buildinfo"
 	"neutron-ndp-proxy-agent/dataplane"
 	"neutron-ndp-proxy-agent/dataplane/uplink"
@@ -20,10 +19,11 @@ import (
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
 
-// newClient returns the client of broker and server. wantPort is [rpc.Config.WantPort].
-func newClient(cfg *config.Config, wantPort func(id string) bool, m *metrics.Metrics, log *zap.Logger) (*rpc.Client, error) {
+// newClient returns the client of broker and server. wantPort and called are those of
+// [rpc.Config].
+func newClient(cfg *config.Config, wantPort func(id string) bool, called func(rpc.Method, time.Duration, error), log *zap.Logger) (*rpc.Client, error) {
 	c := clientConfig(cfg, log)
-	c.WantPort, c.Called = wantPort, m.Called
+	c.WantPort, c.Called = wantPort, called
 	client, err := rpc.New(c)
 	if err != nil {
 		return nil, fmt.Errorf("message broker: %w", err)

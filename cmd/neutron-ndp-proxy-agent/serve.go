@@ -197,13 +197,16 @@ func newNeutronFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monito
 	if neutronsource.WantsPorts(cfg.AgentMode) {
 		wantPort = loop.Inventory().WantsPort
 	}
-	client, err := newClient(cfg, wantPort, counts, log)
+	server := &serverWatch{}
+	client, err := newClient(cfg, wantPort, func(m rpc.Method, took time.Duration, err error) {
+		counts.Called(m, took, err)
+		server.called(m, took, err)
+	}, log)
 	if err != nil {
 		return feed{}, err
 	}
-	server := &watchedServer{Server: client}
 	source := neutronsource.New(neutronsource.Options{
-		Server: server, Inventory: loop.Inventory(), Pulse: monitor, Log: log, Asked: counts.Asked,
+		Server: client, Inventory: loop.Inventory(), Pulse: monitor, Log: log, Asked: counts.Asked,
 		Stands: loop.Stands, Host: cfg.Host, Mode: cfg.AgentMode,
 		Audit: cfg.NDPProxy.AuditInterval, AuditRouters: cfg.NDPProxy.SyncChunkSize,
 		FullSync: cfg.NDPProxy.FullSyncInterval,

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,7 +84,7 @@ func TestStatus(t *testing.T) {
 		time.Since(got.Started) > time.Minute || got.Version == "" {
 		t.Errorf("code %d, %+v", code, got)
 	}
-	want := admin.Totals{Routers: 2, Enabled: 2, Proxies: 2, Pending: 1}
+	want := admin.Totals{Routers: 2, Enabled: 2, Proxies: 2, Pending: 1, Answered: 1}
 	if got.Totals != want {
 		t.Errorf("totals %+v, want %+v", got.Totals, want)
 	}
@@ -198,6 +199,38 @@ func TestStatusWithoutABroker(t *testing.T) {
 	d = launch(t, ini)
 	d.await(t, "READY=1")
 	saying(t, d, "the control socket can't be used")
+	if err := d.end(t, syscall.SIGTERM); err != nil {
+		t.Errorf("%v\n%s", err, d.log)
+	}
+}
+
+// A broker that takes the connection and then says nothing keeps nobody from being told.
+func TestStatusWithASilentBroker(t *testing.T) {
+	dir := t.TempDir()
+	ini := filepath.Join(dir, "agent.ini")
+	reached := make(chan struct{}, 1)
+	silent := peer(t, func(c net.Conn) {
+		select {
+		case reached <- struct{}{}:
+		default:
+		}
+		_, _ = c.Read(make([]byte, 64)) // the protocol header
+		_, _ = c.Read(make([]byte, 1))  // until it gives up
+	})
+	put(t, ini, "[DEFAULT]\nhost = h\ntransport_url = rabbit://u:p@"+silent+"/\n[ndp_proxy]\nnetns_dir = "+dir+"\nruntime_dir = "+dir+"/run\n")
+	d := launch(t, ini)
+	<-reached
+	for range 5 {
+		start := time.Now()
+		got, code := toldOf(t, ini)
+		if took := time.Since(start); code != exitFailed || got.Broker == nil || got.Broker.Connected || got.Server == nil || got.Server.Answers || took > 2*time.Second {
+			t.Errorf("code %d after %v, %+v %+v", code, took, got.Broker, got.Server)
+		}
+	}
+	if _, complaints, code := asked("--config-file", ini, "--address", "2001:db8::1"); code != exitFailed ||
+		!strings.Contains(complaints, "no router of this host has an NDP proxy for 2001:db8::1; but the daemon waits for its first full sync") {
+		t.Errorf("code %d, %s", code, complaints)
+	}
 	if err := d.end(t, syscall.SIGTERM); err != nil {
 		t.Errorf("%v\n%s", err, d.log)
 	}

@@ -86,7 +86,11 @@ func (p *statusPage) head() {
 	if t.Failed > 0 {
 		style = terminal.Bad
 	}
-	p.line("proxies", style, "%d: %d pending, %d failed, %d on other hosts", t.Proxies, t.Pending, t.Failed, t.Elsewhere)
+	off := ""
+	if t.Disabled > 0 {
+		off = fmt.Sprintf(", %d of routers that are off", t.Disabled)
+	}
+	p.line("proxies", style, "%d: %d answered, %d pending, %d failed, %d on other hosts%s", t.Proxies, t.Answered, t.Pending, t.Failed, t.Elsewhere, off)
 	p.line("drift repaired", terminal.Plain, "%s", drift(s.Drift))
 	p.stuck()
 	listed := map[string]bool{} // in the table, with the same words

@@ -31,7 +31,7 @@ func shown() admin.Status {
 		Version: "1.2", Host: "net1", AgentMode: "dvr_snat", Source: "neutron", Started: before, Time: at, Ready: true, LastFullSync: &before,
 		Broker: &admin.Broker{Connected: true, Subscribed: true, Endpoint: "b:5672", Since: before},
 		Server: &admin.NeutronServer{Answers: true, LastAnswer: &at},
-		Totals: admin.Totals{Routers: 5, Enabled: 4, Proxies: 9, Pending: 3, Failed: 1, Elsewhere: 2},
+		Totals: admin.Totals{Routers: 5, Enabled: 4, Proxies: 10, Answered: 4, Pending: 3, Failed: 1, Elsewhere: 1, Disabled: 1},
 		Drift:  map[dataplane.Kind]int{"entry": 2, "rule": 0, "filter": 1},
 		Waiting: []admin.Waiting{
 			{Router: late, For: "the L3 agent's own port on the external network n1"}, {Router: "another", For: "a device"},
