@@ -65,7 +65,7 @@ func TestCompareOthers(t *testing.T) {
 		{Namespace: "absent", Device: "qg-2", Addrs: []netip.Addr{p.GatewayAddr}}, {Namespace: "also-absent", Device: "qg-2"},
 	}})
 	when := make(chan struct{})
-	d := start(t, p.Dir, first, settings{when: when})
+	d := start(t, p.Dir, first, settings{when: when, twice: true})
 	before, err := d.Compare(t.Context(), "router")
 	if err != nil || !before.Nobodys {
 		t.Errorf("before the first sync: %+v %v", before, err)

@@ -171,6 +171,12 @@ func judged(e inventory.Entry, p inventory.Proxy, statuses map[string]status, ob
 	case e.Router.Remote:
 		return verdict{state: Elsewhere, why: obstacle}, -1
 	case serving >= 0:
+		// One of several that answers will do.
+		for n, x := range e.Router.External {
+			if v := at(n); x.Publishes(place) && v.state == Answered {
+				return v, n
+			}
+		}
 		return at(serving), serving
 	case e.Router.ByPlace() && place == inventory.Anywhere:
 		// What stands stays until the server has said.

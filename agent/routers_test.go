@@ -167,6 +167,17 @@ func TestSinceWhen(t *testing.T) {
 	if again, _ := answered(); again != at {
 		t.Errorf("after another look since %v, before %v", again, at)
 	}
+	// Others that come and go are no reason either, on whichever side of it they are.
+	for _, other := range []netip.Addr{p.InstanceAddr.Prev(), p.InstanceAddr.Next()} {
+		proxy := inventory.Proxy{ID: "p-" + other.String(), RouterID: "r1", Addr: other}
+		d.Inventory().SetProxy(proxy)
+		nettest.Eventually(t, 5*time.Second, "another", func() bool { return router(t, d, "r1").Answered == 2 })
+		if a := router(t, d, "r1").Addresses; !a[0].Since.Equal(at) && !a[1].Since.Equal(at) || a[0].Since.Equal(a[1].Since) {
+			t.Errorf("since %v: %+v", at, a)
+		}
+		d.Inventory().RemoveProxy(proxy)
+		nettest.Eventually(t, 5*time.Second, "its end", func() bool { return router(t, d, "r1").Proxies == 1 })
+	}
 	// Another node takes over.
 	before := time.Now()
 	p.Router.Run("ip", "-6", "addr", "del", p.GatewayAddr.String()+"/64", "dev", nettest.External)

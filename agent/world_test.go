@@ -188,6 +188,9 @@ type settings struct {
 	retry  time.Duration
 	looked func(agent.Look)
 	pulse  *pulse.Monitor
+	// twice: an address is served in two namespaces, which no source asks for, and
+	// counts in each.
+	twice bool
 }
 
 func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daemon {
@@ -195,6 +198,7 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 	core, logs := observer.New(zap.InfoLevel)
 	log := zap.New(core)
 	kernel := dataplane.New(dataplane.Options{NetnsDir: dir, Logger: log})
+	genuine := s.kernel == nil
 	if s.kernel == nil {
 		s.kernel = kernel
 	}
@@ -235,7 +239,7 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx, source{inv: d.Inventory(), first: first, when: s.when}) }()
 	d.stop = sync.OnceFunc(func() {
-		if !t.Failed() {
+		if !t.Failed() && genuine && !s.twice { // others may hang looks
 			d.addUp(t)
 		}
 		cancel()
@@ -255,7 +259,7 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 func (d *daemon) addUp(t *testing.T) {
 	t.Helper()
 	var got, want agent.Totals
-	for until := time.Now().Add(2 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		routers := d.Routers(agent.Wanted{Addresses: true})
 		unseen := func(r agent.Router) bool {
 			return slices.ContainsFunc(r.Attachments, func(at agent.Attachment) bool { return at.Looked.IsZero() }) ||

@@ -20,7 +20,7 @@ type command struct {
 // commands are all there are, in the order of the usage.
 func commands() []command {
 	return []command{
-		{"status", "", "how the daemon is, and each namespace", status},
+		{"status", "", "how the daemon is, and each router; or single addresses", status},
 		{"check", "", "whether all that the daemon depends on is as it has to be, and what to do", check},
 		{"diff", "", "what would be written now", diff},
 		{"reconcile", "", "have the daemon make everything true now", reconcile},

@@ -34,7 +34,7 @@ func status(c command, arguments []string, stdout, stderr io.Writer) int {
 	s.Var(&s.watch, "watch", "show it again every `SECONDS` (2) until interrupted; written --watch=SECONDS")
 	s.Var(&s.colour, "color", terminal.Usage)
 	s.StringVar(&s.query.Router, "router", "", "only this router, by its `id`, the beginning of it, or its name; with its addresses")
-	s.StringVar(&s.query.Namespace, "namespace", "", "only the routers in the namespace of this `name`, or beginning of one; with their addresses")
+	s.StringVar(&s.query.Namespace, "namespace", "", "only the routers in this `namespace`, or the one whose name begins so; with their addresses")
 	s.StringVar(&s.query.Address, "address", "", "only this `address`, and its router")
 	if _, code, ok := s.parse(arguments, 0, 0); !ok {
 		return code
