@@ -79,3 +79,45 @@ func FuzzPrefixes(f *testing.F) {
 		}
 	})
 }
+
+// FuzzForeign: whatever others have in their rules is judged, or is an error.
+func FuzzForeign(f *testing.F) {
+	nest := func(list ...netlink.Attribute) []byte {
+		b, err := netlink.MarshalAttributes(list)
+		if err != nil {
+			f.Fatal(err)
+		}
+		return b
+	}
+	expr := func(name string, data ...netlink.Attribute) netlink.Attribute {
+		return netlink.Attribute{Type: unix.NFTA_LIST_ELEM, Data: nest(
+			netlink.Attribute{Type: unix.NFTA_EXPR_NAME, Data: append([]byte(name), 0)},
+			netlink.Attribute{Type: unix.NFTA_EXPR_DATA | unix.NLA_F_NESTED, Data: nest(data...)})}
+	}
+	number := func(kind uint16, v byte) netlink.Attribute {
+		return netlink.Attribute{Type: kind, Data: []byte{0, 0, 0, v}}
+	}
+	f.Add(nest(
+		expr("payload", number(unix.NFTA_PAYLOAD_DREG, 1), number(unix.NFTA_PAYLOAD_BASE, 1), number(unix.NFTA_PAYLOAD_OFFSET, 24), number(unix.NFTA_PAYLOAD_LEN, 16)),
+		expr("bitwise", number(unix.NFTA_BITWISE_SREG, 1), number(unix.NFTA_BITWISE_DREG, 1)),
+		expr("cmp", number(unix.NFTA_CMP_SREG, 1), number(unix.NFTA_CMP_OP, 0)),
+		expr("immediate", number(unix.NFTA_IMMEDIATE_DREG, 0)),
+	))
+	f.Add([]byte{})
+	p := Passage{External: "qg-1", Internal: "qr-1", Addr: netip.MustParseAddr("2001:db8::1")}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := decodeRule(attributes{unix.NFTA_RULE_EXPRESSIONS: b})
+		if err != nil {
+			return
+		}
+		c := &foundChain{name: "c", base: true, filter: true, hook: unix.NF_INET_FORWARD, rules: []foundRule{r, r}}
+		s := ruleset{chains: map[string]*foundChain{"c": c}}
+		var found Foreign
+		for _, packet := range p.packets() {
+			s.judge(packet, &found)
+		}
+		if n := len(found.Drops) + len(found.Doubts); n > 4 {
+			t.Fatalf("%d drops by 2 rules, of 2 packets that are forwarded", n)
+		}
+	})
+}

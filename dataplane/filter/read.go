@@ -97,8 +97,9 @@ func ChainPresent(ctx context.Context, fd int, table, chain string) (bool, error
 }
 
 type reader struct {
-	nl    *netlink.Conn
-	table string
+	nl     *netlink.Conn
+	family byte // NFPROTO_*
+	table  string
 }
 
 func newReader(ctx context.Context, fd int, table string) (*reader, error) {
@@ -117,7 +118,7 @@ func newReader(ctx context.Context, fd int, table string) (*reader, error) {
 		_ = nl.Close() // the first error says more
 		return nil, fmt.Errorf("nfnetlink deadline: %w", err)
 	}
-	return &reader{nl: nl, table: table}, nil
+	return &reader{nl: nl, family: unix.NFPROTO_IPV6, table: table}, nil
 }
 
 func (r *reader) close() { _ = r.nl.Close() } // nothing is lost with a read-only socket

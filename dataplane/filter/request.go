@@ -47,7 +47,7 @@ func (r *reader) request(message uint16, flags netlink.HeaderFlags, request []by
 			Type:  netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | message),
 			Flags: netlink.Request | flags,
 		},
-		Data: append([]byte{unix.NFPROTO_IPV6, unix.NFNETLINK_V0, 0, 0}, request...),
+		Data: append([]byte{r.family, unix.NFNETLINK_V0, 0, 0}, request...),
 	})
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 func FuzzDecode(f *testing.F) {
@@ -37,6 +38,18 @@ func FuzzDecode(f *testing.F) {
 		}
 		if got, _, err := decode(again); err != nil || got != e {
 			t.Fatalf("%v: %s", err, cmp.Diff(e, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })))
+		}
+	})
+}
+
+// FuzzDecodeCached: what the kernel may say of a neighbour is read, or is an error.
+func FuzzDecodeCached(f *testing.F) {
+	f.Add(append(header(1, unix.NUD_STALE, 0), 10, 0, unix.NDA_LLADDR, 0, 2, 0, 0, 0, 0, 1, 0, 0))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, err := decodeCached(b)
+		if err == nil && (n.State == "" || len(n.MAC) > len(b)) {
+			t.Fatalf("%+v of %d bytes", n, len(b))
 		}
 	})
 }

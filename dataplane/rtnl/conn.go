@@ -116,6 +116,22 @@ func (c *Conn) dumpOnce(ctx context.Context, request, want uint16, payload []byt
 	return out, nil
 }
 
+// Get asks for one thing and returns the payload of the answer. Errors wrap the
+// kernel's errno: ENOENT and the like where there is none.
+func (c *Conn) Get(ctx context.Context, request uint16, payload []byte) ([]byte, error) {
+	messages, err := c.execute(ctx, netlink.Message{
+		Header: netlink.Header{Type: netlink.HeaderType(request), Flags: netlink.Request},
+		Data:   payload,
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(messages) != 1:
+		return nil, fmt.Errorf("%d answers to one question", len(messages))
+	}
+	return messages[0].Data, nil
+}
+
 // Do sends one request with the given extra flags and waits for the kernel's
 // acknowledgement. Errors wrap the kernel's errno.
 func (c *Conn) Do(ctx context.Context, request uint16, flags netlink.HeaderFlags, payload []byte) error {
