@@ -42,14 +42,8 @@ func (a *Agent) Namespaces() []Namespace {
 	drift := a.drift.perNamespace()
 	out := make([]Namespace, 0, max(len(known), len(statuses)))
 	for name, s := range statuses {
-		n := Namespace{
-			Name: name, Looked: true,
-			Routers: s.counts.Routers, Proxies: s.counts.Proxies, Pending: s.counts.Pending, Failed: s.counts.Failed, Elsewhere: s.counts.Elsewhere,
-			Drift: drift[name], Trouble: s.trouble, Error: s.failed, Refused: s.refusals(), Notice: s.notice,
-		}
-		if s.outcome != nil {
-			n.At = s.outcome.at
-		}
+		n := s.namespace(name)
+		n.Drift = drift[name]
 		out = append(out, n)
 	}
 	for _, name := range known {
@@ -81,4 +75,28 @@ func (a *Agent) Waiting() map[string]string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return maps.Clone(a.waiting)
+}
+
+// Namespace returns how it stands with one namespace, as of the last look at it, but
+// for its drift.
+func (a *Agent) Namespace(name string) Namespace {
+	a.mu.Lock()
+	s, looked := a.statuses[name]
+	a.mu.Unlock()
+	if !looked {
+		return Namespace{Name: name}
+	}
+	return s.namespace(name)
+}
+
+func (s status) namespace(name string) Namespace {
+	n := Namespace{
+		Name: name, Looked: true,
+		Routers: s.counts.Routers, Proxies: s.counts.Proxies, Pending: s.counts.Pending, Failed: s.counts.Failed, Elsewhere: s.counts.Elsewhere,
+		Trouble: s.trouble, Error: s.failed, Refused: s.refusals(), Notice: s.notice,
+	}
+	if s.outcome != nil {
+		n.At = s.outcome.at
+	}
+	return n
 }

@@ -1,7 +1,9 @@
 package inventory
 
 import (
+	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
 )
 
@@ -63,6 +65,43 @@ func (i *Inventory) shared(name string) bool {
 		}
 	}
 	return false
+}
+
+// Find returns the routers that have to do with an address, sorted by id: those with
+// a proxy for it, and those whose own or in one of whose internal subnets it is. Of
+// their proxies only those for the address are there.
+func (i *Inventory) Find(a netip.Addr) []Entry {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var out []Entry
+	for _, id := range slices.Sorted(maps.Keys(i.routers)) {
+		r := i.routers[id]
+		e := Entry{Router: r}
+		for _, p := range i.proxies[id] {
+			if p.Addr == a {
+				e.Proxies = append(e.Proxies, p)
+			}
+		}
+		slices.SortFunc(e.Proxies, func(a, b Proxy) int { return cmp.Compare(a.ID, b.ID) })
+		if r.ByPlace() {
+			e.Places = map[string]Place{}
+			for _, p := range e.Proxies {
+				if place, known := i.ports.places[p.PortID]; known {
+					e.Places[p.PortID] = place
+				}
+			}
+		}
+		if len(e.Proxies) > 0 || r.has(a) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// has reports whether an address is the router's own, or in one of its subnets.
+func (r Router) has(a netip.Addr) bool {
+	return slices.ContainsFunc(r.External, func(at Attachment) bool { return slices.Contains(at.Addrs, a) }) ||
+		slices.ContainsFunc(r.Subnets, func(s Subnet) bool { return s.Prefix.Contains(a) })
 }
 
 // Awaited returns what the attachments that routers that publish wait for, by

@@ -67,7 +67,7 @@ func (b *builder) candidates(e inventory.Entry, at inventory.Attachment) []candi
 	for _, p := range e.Proxies {
 		stands := b.standing.on(at, p.Addr)
 		place := e.Places[p.PortID]
-		if !at.Publishes(place) && (place != inventory.Anywhere || !stands) || refuse(e.Router, p.Addr) != "" {
+		if !at.Publishes(place) && (place != inventory.Anywhere || !stands) || Refuse(e.Router, p.Addr) != "" {
 			continue
 		}
 		out = append(out, candidate{addr: p.Addr, stand: stands})

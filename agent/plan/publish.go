@@ -45,7 +45,7 @@ func (b *builder) publish(e inventory.Entry, at inventory.Attachment) (accepted 
 		if !serves && (place != inventory.Anywhere || !b.standing.on(at, proxy.Addr)) {
 			continue // its own host's, or not known yet whose
 		}
-		if why := refuse(e.Router, proxy.Addr); why != "" {
+		if why := Refuse(e.Router, proxy.Addr); why != "" {
 			b.plan.Rejected = append(b.plan.Rejected, Rejection{proxy, why})
 			continue
 		}
@@ -76,8 +76,8 @@ func unplaced(e inventory.Entry) int {
 // nobody's own, and would be the authority for half of the world's addresses.
 const shortestSubnet = 16
 
-// refuse returns why a router may not publish an address, "" if it may.
-func refuse(r inventory.Router, a netip.Addr) string {
+// Refuse returns why a router may not publish an address, "" if it may.
+func Refuse(r inventory.Router, a netip.Addr) string {
 	switch {
 	case !a.Is6() || a.Is4In6():
 		return "not an IPv6 address"

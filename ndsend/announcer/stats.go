@@ -3,6 +3,7 @@ package announcer
 import (
 	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -58,4 +59,26 @@ func (a *Announcer) Stats() Stats {
 		return cmp.Or(strings.Compare(a.Target.Namespace, b.Target.Namespace), strings.Compare(a.Target.Device, b.Target.Device))
 	})
 	return s
+}
+
+// Debt is what one address owes on a device.
+type Debt struct {
+	// Owed: a first copy has not left. Repeating: further ones are to come.
+	Owed, Repeating bool
+	// Err is why the device's last attempt failed; nil if it did not. Since is when
+	// the failures in a row began.
+	Err   error
+	Since time.Time
+}
+
+// Debt returns what an address owes on a target.
+func (a *Announcer) Debt(target Target, addr netip.Addr) Debt {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w := a.workers[target]
+	if w == nil || w.ledger.debts[addr] == nil {
+		return Debt{}
+	}
+	begun := w.ledger.debts[addr].begun
+	return Debt{Owed: !begun, Repeating: begun, Err: w.err, Since: w.since}
 }
