@@ -9,13 +9,14 @@ import (
 	"neutron-ndp-proxy-agent/agent"
 	"neutron-ndp-proxy-agent/agent/admin"
 	"neutron-ndp-proxy-agent/agent/config"
+	"neutron-ndp-proxy-agent/agent/explain"
 	"neutron-ndp-proxy-agent/agent/pulse"
 	"neutron-ndp-proxy-agent/cmd/internal/buildinfo"
 	rpc "neutron-ndp-proxy-agent/rpc/neutron"
 )
 
 // newControl returns the server of the control socket.
-func newControl(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, f feed, levels *levels, handlers map[string]http.Handler, log *zap.Logger) *admin.Server {
+func newControl(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, f feed, explainer *explain.Explainer, levels *levels, handlers map[string]http.Handler, log *zap.Logger) *admin.Server {
 	daemon := admin.Daemon{
 		Version: buildinfo.Get().Version, Host: cfg.Host, AgentMode: cfg.AgentMode, Source: cfg.NDPProxy.Source,
 		Started: time.Now(), Loop: loop, SyncedAt: loop.Inventory().SyncedAt, Overdue: monitor.Overdue, Broker: f.broker, Server: f.server,
@@ -23,7 +24,7 @@ func newControl(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, f
 	return admin.New(admin.Options{
 		Path: cfg.NDPProxy.ControlSocket, Status: daemon.Status, Handlers: handlers, Log: log,
 		Methods: append(levels.methods(),
-			admin.DiffMethod(loop), admin.ReconcileMethod(loop, f.sync), admin.AnnounceMethod(loop),
+			admin.DiffMethod(loop), admin.ReconcileMethod(loop, f.sync), admin.AnnounceMethod(loop), explainer.Method(),
 		),
 	})
 }

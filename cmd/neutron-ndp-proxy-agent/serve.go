@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"neutron-ndp-proxy-agent/agent"
 	"neutron-ndp-proxy-agent/agent/admin"
 	"neutron-ndp-proxy-agent/agent/config"
+	"neutron-ndp-proxy-agent/agent/explain"
 	"neutron-ndp-proxy-agent/agent/metrics"
 	"neutron-ndp-proxy-agent/agent/plan"
 	"neutron-ndp-proxy-agent/agent/pulse"
@@ -124,7 +126,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, asked reque
 	stop := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	handlers := watch(counts, loop, monitor, f, sender, asked.dropped, log)
-	control := newControl(cfg, loop, monitor, f, asked.levels, atControl(cfg, handlers), log)
+	control := newControl(cfg, loop, monitor, f, newExplainer(cfg, loop, kernel, monitor, sender, f), asked.levels, atControl(cfg, handlers), log)
 	g.Go(func() error { return control.Run(ctx) })
 	defer asked.levels.Close()
 	scraped := metrics.NewServer(metrics.ServerOptions{Address: cfg.NDPProxy.MetricsListen, Handlers: handlers, Log: log})
@@ -177,6 +179,8 @@ type feed struct {
 	status func() rpc.Status
 	// server is how neutron-server answers, nil alike.
 	server func() *admin.NeutronServer
+	// ask asks the server about an address; nil where there is none.
+	ask func(ctx context.Context, addr netip.Addr) ([]explain.ServerProxy, error)
 }
 
 func newFileFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, _ *metrics.Metrics, log *zap.Logger) (feed, error) {
@@ -218,6 +222,9 @@ func newNeutronFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monito
 		broker: func() *admin.Broker { return describeBroker(client.Status()) },
 		status: client.Status,
 		server: server.status,
+		ask: func(ctx context.Context, addr netip.Addr) ([]explain.ServerProxy, error) {
+			return askServer(ctx, client, addr)
+		},
 	}
 	f.sync = resyncing(f.link, f.resync, source.PulledSince)
 	if cfg.ReportInterval > 0 { // 0: never, as with Neutron's agents
