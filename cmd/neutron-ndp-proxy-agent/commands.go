@@ -21,7 +21,6 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"status", "", "how the daemon is, and each router; or single addresses", status},
-		{"status", "", "how the daemon is, and each namespace", status},
 		{"explain", "<address>", "why an address is answered for here, or why not", explainAddress},
 		{"check", "", "whether all that the daemon depends on is as it has to be, and what to do", check},
 		{"diff", "", "what would be written now", diff},
