@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"neutron-ndp-proxy-agent/agent/explain"
 )
 
@@ -72,6 +74,6 @@ func compareTable(t *testing.T, rows []row) {
 		return
 	}
 	if !bytes.Equal(have, want) {
-		t.Errorf("%s does not say what is said now: go test ./agent/explain -run TestBreakages -update\n%s", page, b.String())
+		t.Errorf("%s does not say what is said now: go test ./agent/explain -run TestBreakages -update\n%s", page, cmp.Diff(string(have), string(want)))
 	}
 }
