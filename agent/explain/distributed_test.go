@@ -12,23 +12,20 @@ import (
 
 const fg, fpr, rfp = "fg-1", "fpr-1", "rfp-1"
 
-// far is the router's own namespace.
-var far *nettest.Namespace
-
 // distributed is a distributed router on the host of the instance:
 //
 //	upstream eth0 ── fg-1 fip-1 fpr-1 ── rfp-1 qrouter-1 qr-1 ── eth0 instance
 func distributed(t *testing.T) *stage {
 	l := nettest.New(t)
 	s := &stage{Lab: l, t: t, device: fg, outside: l.Namespace("upstream"), router: l.Namespace("fip-1"), vm: l.Namespace("instance")}
-	far = l.Namespace("qrouter-1")
-	for _, n := range []*nettest.Namespace{s.outside, s.router, far} {
+	s.far = l.Namespace("qrouter-1")
+	for _, n := range []*nettest.Namespace{s.outside, s.router, s.far} {
 		forwards(n)
 	}
 	s.plug()
 	s.router.IP("-6", "route", "del", "default")
-	l.Veth(far, qr, s.vm, "eth0")
-	far.AddAddr(qr, routerAddr.String()+"/64")
+	l.Veth(s.far, qr, s.vm, "eth0")
+	s.far.AddAddr(qr, routerAddr.String()+"/64")
 	s.vm.AddAddr("eth0", published.String()+"/64")
 	s.vm.IP("-6", "route", "add", "default", "via", routerAddr.String())
 	s.join()
@@ -50,15 +47,15 @@ func distributed(t *testing.T) *stage {
 
 // join makes the pair between the namespaces (again).
 func (s *stage) join() {
-	s.Veth(s.router, fpr, far, rfp)
-	for n, device := range map[*nettest.Namespace]string{s.router: fpr, far: rfp} {
+	s.Veth(s.router, fpr, s.far, rfp)
+	for n, device := range map[*nettest.Namespace]string{s.router: fpr, s.far: rfp} {
 		n.IP("link", "set", device, "down")
 		n.IP("link", "set", device, "address", map[string]string{fpr: "02:00:00:00:00:03", rfp: "02:00:00:00:00:04"}[device])
 		n.IP("link", "set", device, "up")
 	}
 	via := s.router.LinkLocal(fpr)
-	far.LinkLocal(rfp)
-	far.IP("-6", "route", "replace", "default", "via", via.String(), "dev", rfp)
+	s.far.LinkLocal(rfp)
+	s.far.IP("-6", "route", "replace", "default", "via", via.String(), "dev", rfp)
 }
 
 func place(p inventory.Place) func(*inventory.Snapshot) {
@@ -96,11 +93,11 @@ func distributedBreakages() []breakage {
 		{"somebody's rule in a distributed router's fip- namespace leads nowhere", explain.LinkRoute, "a rule or route of somebody else in fip-1 wins over ours, and leads nowhere", "-6 rule", inside(
 			[][]string{{"ip", "-6", "rule", "add", "priority", "10", "to", published.String(), "unreachable"}},
 			[][]string{{"ip", "-6", "rule", "del", "priority", "10"}})},
-		{"the distributed router's internal device is down", explain.LinkRoute, "in qrouter-1 packets to it go back out on rfp-1", "qr-", func(*stage) func() {
-			far.IP("link", "set", qr, "down")
+		{"the distributed router's internal device is down", explain.LinkRoute, "in qrouter-1 packets to it go back out on rfp-1", "qr-", func(s *stage) func() {
+			s.far.IP("link", "set", qr, "down")
 			return func() {
-				far.IP("link", "set", qr, "up")
-				far.IP("-6", "address", "replace", routerAddr.String()+"/64", "dev", qr, "nodad")
+				s.far.IP("link", "set", qr, "up")
+				s.far.IP("-6", "address", "replace", routerAddr.String()+"/64", "dev", qr, "nodad")
 			}
 		}},
 		{"the rule of the way back is deleted, and the daemon may not write", explain.LinkWayBack, "missing rule 32800 iif fpr-1 table 110", "operation not permitted",

@@ -73,6 +73,8 @@ type stage struct {
 	// outside is the upstream's namespace, router has the external device, host is
 	// where the address is published.
 	outside, router, vm *nettest.Namespace
+	// far is the router's own namespace, if it is not in that of the device.
+	far *nettest.Namespace
 	// host has the bridge between them; nil: there is none.
 	host   *nettest.Namespace
 	kernel *gate
