@@ -69,33 +69,41 @@ func (i *Inventory) shared(name string) bool {
 
 // Find returns the routers that have to do with an address, sorted by id: those with
 // a proxy for it, and those whose own or in one of whose internal subnets it is. Of
-// their proxies only those for the address are there.
+// their proxies only those for the address are there. Each router is looked at for
+// itself: nobody waits while all proxies are gone through.
 func (i *Inventory) Find(a netip.Addr) []Entry {
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	var out []Entry
-	for _, id := range slices.Sorted(maps.Keys(i.routers)) {
-		r := i.routers[id]
-		e := Entry{Router: r}
-		for _, p := range i.proxies[id] {
-			if p.Addr == a {
-				e.Proxies = append(e.Proxies, p)
-			}
-		}
-		slices.SortFunc(e.Proxies, func(a, b Proxy) int { return cmp.Compare(a.ID, b.ID) })
-		if r.ByPlace() {
-			e.Places = map[string]Place{}
-			for _, p := range e.Proxies {
-				if place, known := i.ports.places[p.PortID]; known {
-					e.Places[p.PortID] = place
-				}
-			}
-		}
-		if len(e.Proxies) > 0 || r.has(a) {
+	for _, id := range i.RouterIDs() {
+		if e, concerned := i.find(id, a); concerned {
 			out = append(out, e)
 		}
 	}
 	return out
+}
+
+func (i *Inventory) find(id string, a netip.Addr) (e Entry, concerned bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	r, known := i.routers[id]
+	if !known {
+		return e, false
+	}
+	e.Router = r
+	for _, p := range i.proxies[id] {
+		if p.Addr == a {
+			e.Proxies = append(e.Proxies, p)
+		}
+	}
+	slices.SortFunc(e.Proxies, func(a, b Proxy) int { return cmp.Compare(a.ID, b.ID) })
+	if r.ByPlace() {
+		e.Places = map[string]Place{}
+		for _, p := range e.Proxies {
+			if place, known := i.ports.places[p.PortID]; known {
+				e.Places[p.PortID] = place
+			}
+		}
+	}
+	return e, len(e.Proxies) > 0 || r.has(a)
 }
 
 // has reports whether an address is the router's own, or in one of its subnets.
