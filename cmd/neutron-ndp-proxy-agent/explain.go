@@ -83,7 +83,8 @@ func (e *explaining) unexplained(addr netip.Addr, err error) int {
 			e.say(err)
 		}
 	}
-	return e.failed(err)
+	e.failed(err)
+	return exitUnreachable // 1 says that a link is broken
 }
 
 func (e *explaining) print(a explain.Answer) error {

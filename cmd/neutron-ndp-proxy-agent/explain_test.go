@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -88,7 +90,27 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// cloud is a server that may fail each question.
+// A daemon that does not know the question has not said that a link is broken.
+func TestExplainByAnOlderDaemon(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "old.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := &http.Server{Handler: http.NotFoundHandler()}
+	done := make(chan error, 1)
+	go func() { done <- old.Serve(l) }()
+	out, complaints, code := explained("2001:db8::5", "--socket", socket)
+	if code != exitUnreachable || out != "" || !strings.Contains(complaints, "another version") {
+		t.Errorf("code %d\n%s%s", code, out, complaints)
+	}
+	if err := old.Close(); err != nil {
+		t.Error(err)
+	}
+	<-done
+}
+
+// explainCloud is a server that may fail each question.
 type explainCloud struct{ proxies, ports, gateway error }
 
 func (c explainCloud) NDPProxiesOf(_ context.Context, a netip.Addr) ([]rpc.NDPProxy, error) {
