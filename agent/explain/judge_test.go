@@ -103,6 +103,7 @@ func TestJudge(t *testing.T) {
 		{"not in the file", func(f *explain.Facts) {
 			f.Source, f.Broker, f.Server, f.Entries, f.Sites = "file", nil, nil, nil, nil
 		}, explain.LinkProxy, explain.Broken, "the file does not publish", "source_file"},
+		{"the file was read", func(f *explain.Facts) { f.Source, f.Broker, f.Server = "file", nil, nil }, explain.LinkServer, explain.OK, "the file was last read", ""},
 		{"unsupported", func(f *explain.Facts) { f.Entries[0].Router.Unsupported = "distributed, agent_mode legacy" }, explain.LinkRouter, explain.Broken, "not served: distributed", "agent_mode"},
 		{"agent_mode dvr_no_external", func(f *explain.Facts) {
 			f.Entries[0].Router.External, f.Entries[0].Router.Remote, f.Sites = nil, true, nil

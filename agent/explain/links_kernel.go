@@ -128,7 +128,7 @@ func (c *chain) route() Link {
 		return broken("the address is "+ns+"'s own, so packets go no further", "ip -n "+ns+" addr: whoever gave it the instance's address")
 	case !last.Unicast():
 		return broken(fmt.Sprintf("no route leads to it in %s", ns),
-			"the router's interface in its subnet (qr-) is missing, down or without an address: openstack port list --router "+s.Router+"; the L3 agent's log; "+show)
+			"the router's interface in its subnet (qr-) is missing, down or without an address: "+c.neutron("openstack port list --router "+s.Router+"; the L3 agent's log; ")+show)
 	case r.Device == external:
 		return broken(fmt.Sprintf("in %s packets to it go back out on %s: %s", ns, external, r.Route),
 			"the router's interface in its subnet (qr-) is missing, down or without an address, or somebody made that route; "+show)

@@ -28,10 +28,10 @@ func (c *chain) daemon() Link {
 func (c *chain) synced() Link {
 	link := c.link()
 	switch {
-	case !c.f.Synced.IsZero() && link == "":
-		return ok("in sync, everything was last told " + when(c.f.Synced))
 	case c.f.Source == "file" && !c.f.Synced.IsZero():
 		return ok("the file was last read " + when(c.f.Synced))
+	case !c.f.Synced.IsZero() && link == "":
+		return ok("in sync, everything was last told " + when(c.f.Synced))
 	}
 	what, do := "not everything is known yet", doCheck
 	switch {
@@ -173,6 +173,14 @@ func name(r inventory.Router) string {
 		return r.ID
 	}
 	return fmt.Sprintf("%s (%s)", r.Name, r.ID)
+}
+
+// neutron is a hint that is of use with neutron-server only.
+func (c *chain) neutron(do string) string {
+	if c.f.Source == "file" {
+		return ""
+	}
+	return do
 }
 
 func orNone(id string) string {

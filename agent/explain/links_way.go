@@ -59,7 +59,7 @@ func (c *chain) instance() Link {
 		return unknown(where+" is being asked for at this moment", look)
 	case neigh.StateFailed:
 		return broken("the instance does not answer for "+where,
-			"is it running, and has it the address? openstack port show "+orNone(c.proxy.PortID)+"; "+look)
+			"is it running, and has it the address? "+c.neutron("openstack port show "+c.proxy.PortID+"; ")+look)
 	default:
 		return ok(fmt.Sprintf("%s is %s, link-layer address %s", where, n.State, n.MAC))
 	}
