@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -203,7 +204,7 @@ var (
 func TestNamesExist(t *testing.T) {
 	w := httptest.NewRecorder()
 	m := metrics.New(metrics.Options{Neutron: true})
-	m.Handlers(metrics.Health{}, zap.NewNop())["GET /metrics"].ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	m.Handlers(metrics.Health{}, zap.NewNop())["GET /metrics"].ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	served := w.Body.String()
 	table := map[string]map[string][]string{} // name -> label -> values
 	labels := map[string]bool{"instance": true, "job": true, "le": true}

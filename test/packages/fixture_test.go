@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		fmt.Printf("a clean Debian 12 made in %.0f s\n", time.Since(start).Seconds())
+		fmt.Fprintf(os.Stderr, "a clean Debian 12 made in %.0f s\n", time.Since(start).Seconds())
 		return m.Run()
 	}())
 }

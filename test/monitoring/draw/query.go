@@ -54,8 +54,11 @@ func (p prometheus) ask(expr string) ([]series, error) {
 			}
 		}
 	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.Status != "success" {
-		return nil, fmt.Errorf("%s: %s %s %v", expr, r.Status, answer.Error, err)
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", expr, r.Status, err)
+	}
+	if answer.Status != "success" {
+		return nil, fmt.Errorf("%s: %s: %s", expr, r.Status, answer.Error)
 	}
 	var out []series
 	for _, result := range answer.Data.Result {
