@@ -362,7 +362,7 @@ func TestAnyOrderEndsTheSame(t *testing.T) {
 		}
 		final := inventory.Snapshot{Routers: []inventory.Router{router("a", "ns-a")}, Proxies: []inventory.Proxy{proxy("p", "a", 1)}}
 		inv.Replace(final)
-		if got := fmt.Sprint(inv.Namespaces(), inv.RouterIDs(), inv.Counts()); got != "[ns-a] [a] {1 1 1 0 0}" {
+		if got := fmt.Sprint(inv.Namespaces(), inv.RouterIDs(), inv.Counts()); got != "[ns-a] [a] {1 1 1 0 0 0}" {
 			t.Fatalf("ended as %s", got)
 		}
 	})

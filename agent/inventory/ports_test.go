@@ -186,7 +186,7 @@ func TestCountsByPlace(t *testing.T) {
 		},
 		Ports: []inventory.Port{{ID: "here", Place: inventory.Here}, {ID: "edge", Place: inventory.Edge}, {ID: "else", Place: inventory.Elsewhere}},
 	})
-	want := inventory.Counts{Routers: 5, Enabled: 4, Proxies: 9, Elsewhere: 4, Unserved: 3}
+	want := inventory.Counts{Routers: 5, Enabled: 4, Proxies: 9, Disabled: 1, Elsewhere: 4, Unserved: 3}
 	if diff := cmp.Diff(want, inv.Counts()); diff != "" {
 		t.Errorf("counts (-want +got):\n%s", diff)
 	}
