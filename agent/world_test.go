@@ -235,7 +235,8 @@ func start(t *testing.T, dir string, first inventory.Snapshot, s settings) *daem
 		Workers: 2, Audit: s.audit, RetryMin: s.retry, RetryMax: max(time.Second, s.retry),
 		Jitter: func() float64 { return 0.5 },
 	})
-	ctx, cancel := context.WithCancel(t.Context())
+	// Not the test's own context: that one ends before the clean-up, which looks first.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx, source{inv: d.Inventory(), first: first, when: s.when}) }()
 	d.stop = sync.OnceFunc(func() {
