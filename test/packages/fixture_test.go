@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,7 +60,9 @@ exec mmdebstrap --quiet --variant=apt --include=systemd,systemd-sysv,logrotate,i
 	if err := os.Mkdir(work, 0o755); err != nil {
 		return err
 	}
-	cmd := exec.Command("unshare", "--mount", "bash", "-euc", script, "bash", work, mirror, tarball)
+	// With a kill of the test all of it goes.
+	cmd := exec.Command("unshare", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child", "bash", "-euc", script, "bash", work, mirror, tarball)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("no clean Debian 12 can be made from %s (DEBIAN_MIRROR names another mirror): %w\n%s", mirror, err, out)
 	}
