@@ -205,7 +205,7 @@ func TestUnknownPlacesAfterARestart(t *testing.T) {
 	check := func(when string) {
 		t.Helper()
 		nettest.Eventually(t, 2*time.Second, "b pending "+when, func() bool {
-			return d.Totals() == agent.Totals{Routers: 2, Enabled: 2, Proxies: 2, Pending: 1}
+			return d.Totals() == agent.Totals{Routers: 2, Enabled: 2, Proxies: 2, Pending: 1, Answered: 1}
 		})
 		time.Sleep(300 * time.Millisecond)
 		if d.logs.FilterMessage("withdrawn").Len()+d.logs.FilterMessage("answering").Len() > 0 {

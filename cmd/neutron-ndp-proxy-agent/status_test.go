@@ -183,6 +183,7 @@ func TestStatusWithoutABroker(t *testing.T) {
 	put(t, ini, config)
 	d := launch(t, ini)
 	saying(t, d, "cannot connect to broker")
+	listening(t, ini)
 	got, code := toldOf(t, ini)
 	if code != exitFailed || got.Ready || got.LastFullSync != nil || got.Broker == nil || got.Broker.Connected || got.Broker.Endpoint != "127.0.0.1:1" ||
 		!strings.Contains(got.Broker.LastError, "refused") {
@@ -204,6 +205,15 @@ func TestStatusWithoutABroker(t *testing.T) {
 	}
 }
 
+// listening waits for the control socket, which is made beside everything else.
+func listening(t *testing.T, ini string) {
+	t.Helper()
+	nettest.Eventually(t, 10*time.Second, "the control socket", func() bool {
+		_, _, code := asked("--config-file", ini)
+		return code != exitUnreachable
+	})
+}
+
 // A broker that takes the connection and then says nothing keeps nobody from being told.
 func TestStatusWithASilentBroker(t *testing.T) {
 	dir := t.TempDir()
@@ -220,6 +230,7 @@ func TestStatusWithASilentBroker(t *testing.T) {
 	put(t, ini, "[DEFAULT]\nhost = h\ntransport_url = rabbit://u:p@"+silent+"/\n[ndp_proxy]\nnetns_dir = "+dir+"\nruntime_dir = "+dir+"/run\n")
 	d := launch(t, ini)
 	<-reached
+	listening(t, ini)
 	for range 5 {
 		start := time.Now()
 		got, code := toldOf(t, ini)
