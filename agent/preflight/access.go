@@ -72,8 +72,12 @@ func (x *examination) access(context.Context) []Line {
 			if p == "" {
 				continue
 			}
-			if err := readable(p); err != nil {
-				lines = append(lines, fail(fmt.Sprintf("chgrp %s %s; chmod 0640 on it; its directories need x for that group", x.group(), p), "the daemon's user can't read it: %v", err))
+			err := readable(p)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // said by options or source
+			}
+			if err != nil {
+				lines = append(lines, fail(fmt.Sprintf("chgrp %s %s; chmod g+r %s; the directories above it need x for that group", x.group(), p, p), "the daemon's user can't read it: %v", err))
 				continue
 			}
 			read++

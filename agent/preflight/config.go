@@ -36,7 +36,11 @@ func (x *examination) options(context.Context) []Line {
 			lines = append(lines, notChecked("ask as root", "%v", err)) // who asks is not the daemon
 			continue
 		}
-		lines = append(lines, fail("correct it there: the daemon does not start with it (exit code 2)", "%v", err))
+		fix := "correct it there: the daemon does not start with it (exit code 2)"
+		if errors.Is(err, os.ErrNotExist) {
+			fix = "make it; on a host without Neutron (source = file) start the daemon without it: docs/install.md, A host without Neutron"
+		}
+		lines = append(lines, fail(fix, "%v", err))
 	}
 	for _, w := range x.examined.Warnings {
 		if strings.Contains(w.Text, "[agent] extensions") {

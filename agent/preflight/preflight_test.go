@@ -113,7 +113,7 @@ func TestEach(t *testing.T) {
 		fix   string // in the fix
 		also  string // other checks that may change, too
 	}{
-		"no file": {func(w *world) { w.Args.Sources = []config.Source{config.File("nosuch.ini")} }, "options", Fail, "nosuch.ini", "correct it", "files mode extension uplinks runtime-dir source broker server plugin l3-agent ndp-agent host server-clock daemon namespaces access log l3-files rules"},
+		"no file": {func(w *world) { w.Args.Sources = []config.Source{config.File("nosuch.ini")} }, "options", Fail, "nosuch.ini", "make it", "files mode extension uplinks runtime-dir source broker server plugin l3-agent ndp-agent host server-clock daemon namespaces access log l3-files rules"},
 		"unknown option": {func(w *world) {
 			w.put(t, "ndp_proxy_agent.ini", "[ndp_proxy]\nnetns_dir = "+w.dir+"/netns\nruntime_dir = "+w.dir+"\nuplinks = bond0\nworkerz = 1\n")
 		}, "options", Fail, "did you mean workers", "exit code 2", "uplinks"},
@@ -253,11 +253,12 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// blind takes the files away while the daemon's user looks.
+// blind makes a file unreadable, for root too, while the daemon's user looks.
 func blind(w *world) func(Account, func() error) error {
+	path := w.dir + "/neutron.conf"
 	return func(_ Account, fn func() error) error {
-		if err := os.Rename(w.dir+"/neutron.conf", w.dir+"/away"); err == nil {
-			defer func() { _ = os.Rename(w.dir+"/away", w.dir+"/neutron.conf") }()
+		if err := os.Rename(path, w.dir+"/away"); err == nil && os.Symlink(path, path) == nil {
+			defer func() { _ = os.Remove(path); _ = os.Rename(w.dir+"/away", path) }()
 		}
 		return fn()
 	}

@@ -100,7 +100,7 @@ func (r Report) Print(w io.Writer, paint func(Status, string) string) error {
 		count[l.Status]++
 		fmt.Fprintf(&b, "%s  %-13s %s\n", paint(l.Status, fmt.Sprintf("%-4s", l.Status)), l.Check, l.Found)
 		// What mends several in a row is said once, below the last.
-		if next := i + 1; l.Fix != "" && (next == len(r.Lines) || r.Lines[next].Fix != l.Fix) {
+		if next := i + 1; l.Fix != "" && (next == len(r.Lines) || r.Lines[next].Fix != l.Fix || r.Lines[next].Check != l.Check) {
 			fmt.Fprintf(&b, "      %-13s > %s\n", "", l.Fix)
 		}
 	}

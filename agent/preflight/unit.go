@@ -138,7 +138,7 @@ func (x *examination) unitActivity() Line {
 	case u["LoadState"] != "loaded":
 		return fail("systemctl status "+program, "the unit is not loaded: %s", u["LoadState"])
 	case u["ActiveState"] == "failed":
-		return fail("journalctl -u "+program+" -n 20", "%s, exit status %s", state, u["ExecMainStatus"])
+		return fail("journalctl -u "+program+" -n 20 says why; when that is mended: systemctl restart "+program, "%s, exit status %s", state, u["ExecMainStatus"])
 	case u["ActiveState"] == "inactive":
 		return warn("systemctl enable --now "+program, "%s", state)
 	case u["UnitFileState"] == "disabled":
