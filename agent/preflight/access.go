@@ -12,9 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// account is whom the daemon runs as.
+// account is whom the daemon runs as. Without systemd, as in a container, that is whom
+// this process runs as.
 func (x *examination) account() (Account, error) {
 	user, group := defaultUser, defaultGroup
+	if x.alone() {
+		return Account{User: fmt.Sprintf("of this process (%d)", x.UID), UID: x.UID}, nil
+	}
 	if x.installed() {
 		if user = x.unit["User"]; user == "" {
 			user, group = "root", "root"
@@ -26,8 +30,13 @@ func (x *examination) account() (Account, error) {
 	return x.Account(user, group)
 }
 
+func (x *examination) alone() bool { return errors.Is(x.unitErr, ErrNoSystemd) }
+
 func (x *examination) user(context.Context) []Line {
 	a, err := x.account()
+	if x.alone() {
+		return []Line{ok("the user %s is taken for the daemon's", a.User)}
+	}
 	const fix = "systemd-sysusers, which make install and the packages leave or run; or make them by hand"
 	switch {
 	case err != nil && x.installed():

@@ -319,6 +319,23 @@ func TestFromFileBeforeInstalling(t *testing.T) {
 	}
 }
 
+// In a container there is no unit, and the daemon runs as who asks does.
+func TestWithoutSystemd(t *testing.T) {
+	w := newWorld(t)
+	w.Args.Sources = w.unit.sources()
+	w.Environment.Unit = func(context.Context) (Unit, error) { return nil, ErrNoSystemd }
+	w.Account = func(string, string) (Account, error) { return Account{}, errSpoilt }
+	w.As = func(Account, func() error) error { t.Error("tried to become another user"); return nil }
+	r := Run(context.Background(), w.Environment)
+	if r.Result != OK {
+		t.Errorf("result %s:\n%s", r.Result, w.screen(t, r))
+	}
+	w.put(t, "l3_agent.ini", "[DEFAULT]\nagent_mode = dvr_snat\nlog_dir = "+w.dir+"/none/none\n")
+	if got := linesOf(Run(context.Background(), w.Environment), func(l Line) bool { return l.Status == Fail }); !strings.HasPrefix(got, "fail log ") {
+		t.Errorf("a log directory that is not there: %s", got)
+	}
+}
+
 // Who is not root hears what could not be looked at, and nothing is taken for broken.
 func TestNotRoot(t *testing.T) {
 	w := newWorld(t)

@@ -90,7 +90,7 @@ const showUnit = "systemctl cat " + program + " shows which file says it; docs/s
 
 func (x *examination) unitState(context.Context) []Line {
 	switch {
-	case errors.Is(x.unitErr, ErrNoSystemd):
+	case x.alone():
 		return []Line{ok("%v: who starts the daemon gives it what the unit would", x.unitErr)}
 	case x.unitErr != nil:
 		return []Line{notChecked("ask as root", "%v", x.unitErr)}
