@@ -54,7 +54,6 @@ func (w *world) proxiesByAPI(proxy lab.NDPProxy) {
 		_, err := w.api.CreateProxy(w.ctx, f)
 		return err
 	}
-	refused(http.StatusConflict, "a second proxy for the address", create(lab.Fields{"port_id": w.inst.Port.ID}))
 	refused(http.StatusBadRequest, "an address that is another port's",
 		create(lab.Fields{"port_id": intruder.Port.ID, "ip_address": w.inst.Addr}))
 	refused(http.StatusNotFound, "a port that does not exist", create(lab.Fields{"port_id": w.cloud.Router}))

@@ -26,7 +26,7 @@ func TestGuide(t *testing.T) {
 	if all := w.openstack("extension", "list", "--network", "-f", "value", "-c", "Alias"); !strings.Contains(all, "l3-ndp-proxy") {
 		t.Errorf("extension list lacks l3-ndp-proxy:\n%s", all)
 	}
-	w.openstack("address", "scope", "create", "--ip-version", "6", lab.ScopeName)                                         // 1
+	w.openstack("address", "scope", "create", "--share", "--ip-version", "6", lab.ScopeName)                              // 1
 	w.openstack("subnet", "pool", "create", "--share", "--address-scope", lab.ScopeName, "--pool-prefix", lab.PoolPrefix, // 2
 		"--default-prefix-length", "112", lab.PoolName)
 	w.openstack("network", "create", "--external", "--provider-network-type", "flat", // 3
