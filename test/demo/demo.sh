@@ -252,6 +252,16 @@ ok "$pub, routed the same way: 2 of 2"
 ip -n "$up" route del "$closed/128"
 ip -n "$up" route del "$pub/128"
 
+section 'Ask the daemon'
+show "$agent" status --config-file "$work/agent.ini"
+"$agent" explain --config-file "$work/agent.ini" "$pub" >"$work/explained" || fail "explain names a broken link: $(cat "$work/explained")"
+ok "explain $pub: $(sed -n 's/^verdict  *//p' "$work/explained")"
+code=0
+show "$agent" explain --config-file "$work/agent.ini" "$closed" >"$work/explained" || code=$?
+cat "$work/explained"
+[ "$code" = 1 ] || fail "explain $closed ends with $code"
+ok "explain $closed: exit 1, with the first broken link"
+
 section 'The kernel state, all of it'
 show ip -n "$rt" -6 neigh show proxy proto "$protocol"
 show ip netns exec "$rt" sysctl net.ipv6.conf.qg-demo.proxy_ndp net.ipv6.neigh.qg-demo.proxy_delay
