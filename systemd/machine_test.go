@@ -68,7 +68,7 @@ func machine(t *testing.T) *boot.Machine {
 		put(t, root+"/etc/neutron/ndp_proxy.yaml", published)
 		put(t, root+"/etc/neutron/ndp_proxy_agent.ini", "[ndp_proxy]\nsource = file\nsource_file = /etc/neutron/ndp_proxy.yaml\nmetrics_listen = 127.0.0.1:9697\n")
 	})
-	m.Shell("chown root:neutron /etc/neutron/neutron.conf; chmod 0640 /etc/neutron/neutron.conf; chmod 0755 /etc/neutron")
+	m.Shell("chown root:neutron /etc/neutron/neutron.conf; chmod 0640 /etc/neutron/neutron.conf; chmod 0755 /etc/neutron; chmod 0644 /etc/neutron/*.ini")
 	dropIn(t, m, fromFile)
 	// docs/install.md: the log file is handed over.
 	m.Run("chown", "neutron-ndp-proxy:neutron", "/var/log/neutron/neutron-ndp-proxy-agent.log")
