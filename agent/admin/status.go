@@ -30,7 +30,9 @@ type Status struct {
 	Broker *Broker `json:"broker"`
 	// Server is how neutron-server answers; null with source = file.
 	Server *NeutronServer `json:"server"`
-	Totals Totals         `json:"totals"`
+	// SourceTrouble is why the file of source = file, as it is now, is not used; "" if it is.
+	SourceTrouble string `json:"source_trouble"`
+	Totals        Totals `json:"totals"`
 	// Drift counts what others had changed and was repaired since the start, by
 	// kind: entry, sysctl, filter, route, rule. All kinds are there.
 	Drift map[dataplane.Kind]int `json:"drift"`
@@ -162,6 +164,7 @@ type Daemon struct {
 	Overdue                          func() []string // what is stuck
 	Broker                           func() *Broker  // nil: none is needed
 	Server                           func() *NeutronServer
+	Trouble                          func() string // of the source; nil: none is known of
 }
 
 // Status asks all parts, each for itself: the sums may be of another moment than the
@@ -204,6 +207,9 @@ func (d Daemon) whole() Status {
 	default:
 	}
 	s.LastFullSync = known(d.SyncedAt())
+	if d.Trouble != nil {
+		s.SourceTrouble = printable(d.Trouble(), maxText)
+	}
 	if s.Broker = d.Broker(); s.Broker != nil {
 		b := s.Broker
 		b.Since = b.Since.UTC()

@@ -121,6 +121,7 @@ func TestShape(t *testing.T) {
  "last_full_sync": "2026-01-02T02:04:05Z",
  "broker": {"connected": true, "subscribed": true, "endpoint": "b:5672", "since": "2026-01-02T02:04:05Z", "blocked": "memory", "last_error": "x?[2J"},
  "server": {"answers": false, "last_answer": "2026-01-02T02:04:05Z", "failing_since": "2026-01-02T02:04:05Z", "last_error": "y?"},
+ "source_trouble": "",
  "totals": {"routers": 1, "enabled": 2, "proxies": 3, "pending": 4, "failed": 5, "elsewhere": 6, "answered": 7, "disabled": 8},
  "drift": {"entry": 7},
  "stuck": ["a look, for 5m0s"],

@@ -29,7 +29,7 @@ func (s Status) WellInPart() bool {
 const patience = time.Minute
 
 func (s Status) sound() bool {
-	return s.Ready && len(s.Stuck) == 0 &&
+	return s.Ready && len(s.Stuck) == 0 && s.SourceTrouble == "" &&
 		(s.Broker == nil || s.Broker.Connected && s.Broker.Subscribed && s.Broker.Blocked == "") && !s.Deaf()
 }
 

@@ -20,6 +20,7 @@ func newControl(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, f
 	daemon := admin.Daemon{
 		Version: buildinfo.Get().Version, Host: cfg.Host, AgentMode: cfg.AgentMode, Source: cfg.NDPProxy.Source,
 		Started: time.Now(), Loop: loop, SyncedAt: loop.Inventory().SyncedAt, Overdue: monitor.Overdue, Broker: f.broker, Server: f.server,
+		Trouble: f.trouble,
 	}
 	return admin.New(admin.Options{
 		Path: cfg.NDPProxy.ControlSocket, Status: daemon.Status, Handlers: handlers, Log: log,

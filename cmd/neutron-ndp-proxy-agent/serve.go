@@ -175,6 +175,8 @@ type feed struct {
 	link func() string
 	// broker is the connection, nil where none is needed.
 	broker func() *admin.Broker
+	// trouble is why what the source says now is not used; nil where that is not known.
+	trouble func() string
 	// status is the client's, for metrics; nil where there is none.
 	status func() rpc.Status
 	// server is how neutron-server answers, nil alike.
@@ -184,15 +186,17 @@ type feed struct {
 }
 
 func newFileFeed(cfg *config.Config, loop *agent.Agent, monitor *pulse.Monitor, _ *metrics.Metrics, log *zap.Logger) (feed, error) {
+	source := filesource.New(filesource.Options{
+		Path: cfg.NDPProxy.SourceFile, Inventory: loop.Inventory(), Log: log,
+		Rescan: fileRescan, Settle: fileSettle, Pulse: monitor,
+	})
 	return feed{
-		source: filesource.New(filesource.Options{
-			Path: cfg.NDPProxy.SourceFile, Inventory: loop.Inventory(), Log: log,
-			Rescan: fileRescan, Settle: fileSettle, Pulse: monitor,
-		}),
-		resync: func() {}, // the file is read whenever it changes
-		link:   func() string { return "" },
-		broker: func() *admin.Broker { return nil },
-		server: func() *admin.NeutronServer { return nil },
+		source:  source,
+		resync:  func() {}, // the file is read whenever it changes
+		link:    func() string { return "" },
+		broker:  func() *admin.Broker { return nil },
+		server:  func() *admin.NeutronServer { return nil },
+		trouble: source.Trouble,
 	}, nil
 }
 

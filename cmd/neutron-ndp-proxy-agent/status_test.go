@@ -97,6 +97,21 @@ func TestStatus(t *testing.T) {
 		t.Errorf("code %d\n%s%s", code, out, complaints)
 	}
 	inPart(t, ini, p)
+	// A file that is edited badly is not used, and that is said.
+	good, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, source, string(good)+"oops\n")
+	nettest.Eventually(t, 10*time.Second, "the mistake in the file", func() bool {
+		s, code := toldOf(t, ini)
+		return code == exitFailed && strings.Contains(s.SourceTrouble, source) && s.Totals == want
+	})
+	if out, _, _ := asked("--config-file", ini); !strings.Contains(out, "not used") {
+		t.Errorf("nothing is said of the file:\n%s", out)
+	}
+	put(t, source, string(good))
+	nettest.Eventually(t, 10*time.Second, "the file is used again", func() bool { _, code := toldOf(t, ini); return code == exitOK })
 	// Somebody's hand is counted, and seen here.
 	p.Router.Sysctl("net/ipv6/conf/"+nettest.External+"/proxy_ndp", "0")
 	nettest.Eventually(t, 5*time.Second, "the drift", func() bool {

@@ -77,6 +77,9 @@ func (p *statusPage) head() {
 		text, style := p.server(s.Server)
 		p.line("server", style, "%s", text)
 	}
+	if s.SourceTrouble != "" {
+		p.line("not used", terminal.Bad, "%s", s.SourceTrouble)
+	}
 	if s.LastFullSync != nil {
 		p.line("last full sync", terminal.Plain, "%s", p.when(*s.LastFullSync))
 	}

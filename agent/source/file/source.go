@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -39,6 +40,15 @@ type Source struct {
 	// be left alone.
 	seen, resting stamp
 	bad           string // the last complaint, said once
+	trouble       atomic.Pointer[string]
+}
+
+// Trouble is why the file as it is now is not used, "" if it is.
+func (s *Source) Trouble() string {
+	if t := s.trouble.Load(); t != nil {
+		return *t
+	}
+	return ""
 }
 
 // New returns a source; nothing is read before Run.
@@ -127,6 +137,7 @@ func (s *Source) now() stamp {
 func (s *Source) reread() {
 	err := s.read()
 	if err == nil {
+		s.trouble.Store(nil)
 		if s.bad != "" {
 			s.bad = ""
 			s.o.Log.Info("source file is usable again", zap.String("file", s.o.Path))
@@ -135,6 +146,8 @@ func (s *Source) reread() {
 	}
 	if err.Error() != s.bad {
 		s.bad = err.Error()
+		trouble := s.bad
+		s.trouble.Store(&trouble)
 		s.o.Log.Error("source file not used, what was read before stays", zap.String("file", s.o.Path), zap.Error(err))
 	}
 }
