@@ -72,6 +72,10 @@ func TestOrders(t *testing.T) {
 		return p.Upstream.Neighbour("eth0", p.InstanceAddr).MAC.String() == p.Router.MAC(nettest.External).String()
 	})
 	p.Upstream.IP("link", "set", "eth0", "down")
+	nettest.Eventually(t, 5*time.Second, "the daemon's word that the device is down", func() bool {
+		out, _, _ := told("status", "--config-file", ini)
+		return strings.Contains(out, "is down")
+	})
 	expect(exitFailed, "refused  device qg-1 is down", "announce", p.InstanceAddr.String(), "--wait", "5s")
 	p.Upstream.IP("link", "set", "eth0", "up")
 	// Another node of an HA router holds the gateway's address: silence, and the reason.

@@ -48,6 +48,7 @@ rabbit_quorum_max_memory_bytes = 5
 	got := clientConfig(cfg, zap.NewNop())
 	notOptions := map[string]bool{
 		"ProxyChunk": true, "PortChunk": true, "Now": true, "Rand": true, // the client's own choice
+		"Called":      true, // the metrics': newNeutronFeed
 		"WantPort":    true, // of the inventory, according to agent_mode: newNeutronFeed
 		"DialTimeout": true, "OpTimeout": true,
 		"ConnectionName": true, "Product": true, "Broker.Version": true, // made from Host and Version
