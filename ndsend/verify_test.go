@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,8 +98,14 @@ func TestVerifyAgainstReality(t *testing.T) {
 			l.set("all/proxy_ndp", "1")
 			l.router.IP("route", "add", testTarget.String(), "dev", "qg-1")
 		}, kind: KindProxy, unicast: answered},
-		{name: "local elsewhere", prepare: func(l verifyLab) { l.router.IP("address", "add", testTarget.String()+"/128", "dev", "lo") },
-			kind: KindProxy, unicast: answered},
+		{name: "local elsewhere", prepare: func(l verifyLab) {
+			l.router.IP("address", "add", testTarget.String()+"/128", "dev", "lo")
+			// The kernel adds the route in a work queue that waits for the rtnl lock
+			// (addrconf_dad_work in net/ipv6/addrconf.c).
+			nettest.Eventually(t, 10*time.Second, "the route to the address on lo", func() bool {
+				return strings.HasPrefix(l.router.IP("-6", "route", "get", testTarget.String()), "local ")
+			})
+		}, kind: KindProxy, unicast: answered},
 		{name: "NOARP", prepare: func(l verifyLab) { l.router.IP("link", "set", "qg-1", "arp", "off") },
 			kind: KindProxy, unicast: notAnswered, missing: []Condition{ConditionARP}},
 		{name: "no entry", prepare: func(l verifyLab) { l.unproxy() },
