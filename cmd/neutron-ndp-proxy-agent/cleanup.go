@@ -68,8 +68,7 @@ func (l *cleaner) run(arguments []string) int {
 		l.say(err)
 		return exitNoPermission
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
+	ctx := context.Background() // until something is removed a signal may end it at once, the question included
 	if code := l.askDaemon(ctx); code != exitOK {
 		return code
 	}
@@ -143,6 +142,9 @@ func (l *cleaner) clean(ctx context.Context) int {
 			return refused
 		}
 	}
+	// Nothing is left half done in a namespace.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
 	return max(code, l.remove(ctx, found, files))
 }
 

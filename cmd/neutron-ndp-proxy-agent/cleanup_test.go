@@ -2,13 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 
@@ -152,5 +155,52 @@ func TestConfirm(t *testing.T) {
 	defer func() { _ = file.Close() }() // only read
 	if yes, asked := confirm(file, &strings.Builder{}, "Really?"); yes || asked {
 		t.Errorf("no terminal: %v %v", yes, asked)
+	}
+}
+
+// Control-C at the question is a no, at once.
+func TestCleanupInterrupted(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: cleanup refuses to work without the capabilities")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	ini, owed := filepath.Join(dir, "agent.ini"), filepath.Join(dir, "run/owed/router")
+	put(t, ini, fmt.Sprintf("[ndp_proxy]\nsource = file\nsource_file = %s/none\nnetns_dir = %s/netns\nruntime_dir = %s/run\n", dir, dir, dir))
+	for _, d := range []string{filepath.Join(dir, "netns"), filepath.Dir(owed)} {
+		if err := os.MkdirAll(d, 0o750); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, owed, "")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c := exec.CommandContext(ctx, self, "cleanup", "--config-file", ini)
+	c.Env = append(os.Environ(), playDaemon+"=1")
+	terminal, err := pty.Start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = terminal.Close() }()
+	var said strings.Builder
+	for piece := make([]byte, 100); !strings.Contains(said.String(), "[y/N]"); {
+		n, err := terminal.Read(piece)
+		if err != nil {
+			t.Fatalf("%v after %q", err, said.String())
+		}
+		said.Write(piece[:n])
+	}
+	if _, err := terminal.WriteString("\x03"); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait() // its state tells
+	if status, ok := c.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGINT {
+		t.Errorf("ended with %v after %q", c.ProcessState, said.String())
+	}
+	if _, err := os.Stat(owed); err != nil {
+		t.Error(err)
 	}
 }
