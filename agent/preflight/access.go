@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -106,6 +107,18 @@ func (x *examination) access(context.Context) []Line {
 	return lines
 }
 
+// owner is the daemon's user and group as chown(1) takes them.
+func (x *examination) owner() string {
+	if x.alone() {
+		return strconv.Itoa(x.UID)
+	}
+	user := x.unit["User"]
+	if user == "" {
+		user = defaultUser
+	}
+	return user + ":" + x.group()
+}
+
 func (x *examination) group() string {
 	if g := x.unit["Group"]; g != "" {
 		return g
@@ -137,8 +150,9 @@ func (x *examination) log(context.Context) []Line {
 	if x.installed() && !x.unit.writable(path) {
 		return []Line{fail("systemctl edit "+program+": [Service] ReadWritePaths="+filepath.Dir(path), "%s: the unit lets the daemon write elsewhere only", path)}
 	}
-	return x.writes(path, 1, "to the log "+path, "let the daemon's user write there: setfacl -m u:"+defaultUser+":rwx "+filepath.Dir(path)+
-		", or systemd-tmpfiles --create for /var/log/neutron")
+	// No right to make files there: with it logrotate would leave all of the directory alone.
+	return x.writes(path, 1, "to the log "+path, fmt.Sprintf("touch %s; chown %s %s; the directories above it need x for that user (systemd-tmpfiles --create for /var/log/neutron)",
+		path, x.owner(), path))
 }
 
 func (x *examination) runtimeDir(context.Context) []Line {
@@ -149,7 +163,7 @@ func (x *examination) runtimeDir(context.Context) []Line {
 	if x.installed() && !x.unit.writable(dir) {
 		return []Line{fail("systemctl edit "+program+": [Service] ReadWritePaths="+dir, "%s: the unit lets the daemon write elsewhere only", dir)}
 	}
-	return x.writes(dir, 64, "to runtime_dir "+dir, "let the daemon's user have it: chown "+defaultUser+":"+defaultGroup+" "+dir+", or RuntimeDirectory= in the unit")
+	return x.writes(dir, 64, "to runtime_dir "+dir, "let the daemon's user have it: chown "+x.owner()+" "+dir+", or RuntimeDirectory= in the unit")
 }
 
 // made reports whether the unit makes a directory.

@@ -194,7 +194,7 @@ func TestEach(t *testing.T) {
 		"log elsewhere": {func(w *world) { w.put(t, "l3_agent.ini", "[DEFAULT]\nagent_mode = dvr_snat\nlog_dir = /srv/log\n") }, "log", Fail, "elsewhere only", "ReadWritePaths=/srv/log", ""},
 		"log nowhere": {func(w *world) {
 			w.put(t, "l3_agent.ini", "[DEFAULT]\nagent_mode = dvr_snat\nlog_dir = "+w.dir+"/none/none\n")
-		}, "log", Fail, "can't write", "setfacl", ""},
+		}, "log", Fail, "can't write", "chown neutron-ndp-proxy:neutron ", ""},
 		"runtime elsewhere": {func(w *world) {
 			w.put(t, "l3_agent.ini", "[DEFAULT]\nagent_mode = dvr_snat\n")
 			w.unit["ReadWritePaths"] = ""
