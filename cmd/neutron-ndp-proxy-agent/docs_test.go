@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,5 +62,50 @@ func TestDocumentedCommands(t *testing.T) {
 		if !named[name] {
 			t.Errorf("no page has the command %s", name)
 		}
+	}
+}
+
+// TestSynopsis: the manual's synopsis has a line for the daemon and for each command,
+// with the options that there are.
+func TestSynopsis(t *testing.T) {
+	page, err := os.ReadFile("../../docs/man/neutron-ndp-proxy-agent.8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), ".SH SYNOPSIS\n")
+	synopsis, _, _ := strings.Cut(strings.ReplaceAll(rest, `\-`, "-"), ".SH ")
+	of := map[string][]string{}
+	option := regexp.MustCompile(`--([a-z][a-z-]*)`)
+	for entry := range strings.SplitSeq(synopsis, ".br\n") {
+		first, _, _ := strings.Cut(entry, "\n")
+		name := strings.TrimSpace(strings.TrimPrefix(first, ".B neutron-ndp-proxy-agent"))
+		if strings.HasPrefix(name, "--") {
+			name = "" // the daemon's, on a line of its own
+		}
+		for _, m := range option.FindAllStringSubmatch(entry, -1) {
+			of[name] = append(of[name], m[1])
+		}
+	}
+	has := func(arguments ...string) (options []string) {
+		var out bytes.Buffer
+		run(append(arguments, "--help"), &out, &out)
+		for _, m := range regexp.MustCompile(`(?m)^  -([a-z][a-z-]*)`).FindAllStringSubmatch(out.String(), -1) {
+			options = append(options, m[1])
+		}
+		return options
+	}
+	want := map[string][]string{"": has()}
+	for _, c := range commands() {
+		want[c.name] = has(c.name)
+	}
+	for name, options := range want {
+		slices.Sort(of[name])
+		if slices.Sort(options); len(options) < 3 || !slices.Equal(of[name], options) {
+			t.Errorf("%q: the manual has %v, the program %v", name, of[name], options)
+		}
+		delete(of, name)
+	}
+	for name := range of {
+		t.Errorf("%q: no such command", name)
 	}
 }
