@@ -88,6 +88,8 @@ func (x *examination) extension(ctx context.Context) []Line {
 		there, err := x.HasChain(ctx, x.cfg.NDPProxy.NetnsDir, ns, extensionTable, extensionChain)
 		switch {
 		case errors.Is(err, netns.ErrGone), errors.Is(err, netns.ErrNotReady):
+		case ctx.Err() != nil:
+			return append(lines, notChecked("look for what holds the kernel's lock (dmesg), and ask again", "whether all namespaces are without a filter of the extension: no end within %v, at %s", limit, ns))
 		case errors.Is(err, os.ErrPermission):
 			return append(lines, notChecked("ask as root", "whether a namespace has a filter of the extension: %v", err))
 		case err != nil:
@@ -145,7 +147,7 @@ func (x *examination) l3Files(context.Context) []Line {
 			continue
 		}
 		var more []string
-		for _, s := range sourcesOf(p.Args) {
+		for _, s := range sourcesOf(commandOf(p.Args)) {
 			if !reads[filepath.Clean(s.Path)] && exists(s) {
 				more = append(more, s.Path)
 			}

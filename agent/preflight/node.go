@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -187,7 +188,7 @@ func (x *examination) others(context.Context) []Line {
 				lines = append(lines, warn("see that it works on other devices than the routers'", "%s (process %d) answers for neighbours, too", name, p.PID))
 			}
 		}
-		if runs(p, program) && (len(p.Args) == 1 || strings.HasPrefix(p.Args[1], "-")) {
+		if c := commandOf(p.Args); runs(p, program) && (len(c) == 1 || strings.HasPrefix(c[1], "-")) {
 			daemons++
 		}
 	}
@@ -200,12 +201,31 @@ func (x *examination) others(context.Context) []Line {
 	return lines
 }
 
-// runs reports whether a process is that program, also as a script of an interpreter.
+// runs reports whether a process is that program.
 func runs(p Process, name string) bool {
-	for _, a := range p.Args[:min(len(p.Args), 3)] {
-		if filepath.Base(a) == name {
-			return true
+	c := commandOf(p.Args)
+	return len(c) > 0 && filepath.Base(c[0]) == name
+}
+
+// python is the interpreter of Neutron's programs.
+var python = regexp.MustCompile(`^python[0-9.]*$`)
+
+// commandOf is a command line from its program on, without an interpreter. Neutron's
+// agents write theirs anew, as one text (setproctitle): "neutron-l3-agent
+// (/usr/bin/python3 /usr/bin/neutron-l3-agent --config-file ...)". Blanks in a path are
+// lost there.
+func commandOf(args []string) []string {
+	if len(args) == 1 {
+		if _, inner, found := strings.Cut(args[0], " ("); found && strings.HasSuffix(inner, ")") {
+			args = strings.Fields(strings.TrimSuffix(inner, ")"))
 		}
 	}
-	return false
+	if len(args) == 0 || !python.MatchString(filepath.Base(args[0])) {
+		return args
+	}
+	args = args[1:]
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		args = args[1:]
+	}
+	return args
 }

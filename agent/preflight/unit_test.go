@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"context"
 	"os"
 	"slices"
 	"strings"
@@ -78,5 +79,48 @@ func TestPropagation(t *testing.T) {
 		if at, spreads := propagation([]byte(c.mounts), "/run/netns"); at != c.at || spreads != c.spreads {
 			t.Errorf("%s: %s, %t", name, at, spreads)
 		}
+	}
+}
+
+// What runs is told by the program, not by a name that some other one was given.
+func TestRuns(t *testing.T) {
+	titled := "neutron-l3-agent (/usr/bin/python3 /usr/bin/neutron-l3-agent --config-file=/etc/neutron/neutron.conf --config-dir /etc/neutron/agent.conf.d)"
+	for _, c := range []struct {
+		args    []string
+		name    string
+		want    bool
+		sources []config.Source
+	}{
+		{[]string{"/usr/sbin/ndppd", "-d"}, "ndppd", true, nil},
+		{[]string{"/usr/bin/python3", "-s", "/usr/bin/neutron-l3-agent", "--config-file", "a"}, "neutron-l3-agent", true, []config.Source{config.File("a")}},
+		{[]string{titled}, "neutron-l3-agent", true, []config.Source{config.File("/etc/neutron/neutron.conf"), config.Dir("/etc/neutron/agent.conf.d")}},
+		{[]string{"neutron-keepalived-state-change (x) y"}, "x", false, nil},
+		{[]string{"journalctl", "-u", program}, program, false, nil},
+		{[]string{"systemctl", "restart", "neutron-l3-agent"}, "neutron-l3-agent", false, nil},
+		{[]string{"python3", "-u"}, "python3", false, nil},
+		{nil, "", false, nil},
+	} {
+		if got := runs(Process{1, c.args}, c.name); got != c.want {
+			t.Errorf("%q runs %s: %t", c.args, c.name, got)
+		}
+		if got := sourcesOf(commandOf(c.args)); !slices.Equal(got, c.sources) {
+			t.Errorf("%q reads %v", c.args, got)
+		}
+	}
+}
+
+// A thousand namespaces that can't be looked at in time are one line.
+func TestExtensionInTime(t *testing.T) {
+	w := newWorld(t)
+	for _, ns := range []string{"netns/qrouter-2", "netns/qrouter-3"} {
+		w.put(t, ns, "")
+	}
+	w.HasChain = func(ctx context.Context, _, _, _, _ string) (bool, error) { return false, ctx.Err() }
+	x := &examination{Environment: w.Environment}
+	x.begin(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if lines := x.extension(ctx); len(lines) != 1 || lines[0].Status != Warn || !strings.Contains(lines[0].Found, "not checked: whether all namespaces") {
+		t.Errorf("%+v", lines)
 	}
 }
