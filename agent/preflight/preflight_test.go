@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -256,7 +257,10 @@ func must(t *testing.T, err error) {
 // blind makes a file unreadable, for root too, while the daemon's user looks.
 func blind(w *world) func(Account, func() error) error {
 	path := w.dir + "/neutron.conf"
+	var one sync.Mutex // checks run beside each other
 	return func(_ Account, fn func() error) error {
+		one.Lock()
+		defer one.Unlock()
 		if err := os.Rename(path, w.dir+"/away"); err == nil && os.Symlink(path, path) == nil {
 			defer func() { _ = os.Remove(path); _ = os.Rename(w.dir+"/away", path) }()
 		}
