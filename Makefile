@@ -196,7 +196,7 @@ cover: need-go ## Coverage of the quick lane: coverage.out and coverage.html (ro
 
 .PHONY: install
 install: build ## Install below $(DESTDIR)$(PREFIX), keeping an existing ndp_proxy_agent.ini
-	mkdir -p $(addprefix $(DESTDIR),$(BINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(MANDIR)/man5 $(MANDIR)/man8 $(BASHDIR) $(ZSHDIR) $(FISHDIR) $(DOCDIR)/docs/decisions $(SYSCONFDIR)/neutron $(SYSCONFDIR)/logrotate.d)
+	umask 022; mkdir -p $(addprefix $(DESTDIR),$(BINDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(MANDIR)/man5 $(MANDIR)/man8 $(BASHDIR) $(ZSHDIR) $(FISHDIR) $(DOCDIR)/docs/decisions $(SYSCONFDIR)/neutron $(SYSCONFDIR)/logrotate.d)
 	install -m 0755 $(BINARIES:%=bin/%) $(DESTDIR)$(BINDIR)/
 	sed 's|^\(ExecStart=\)/usr/bin/|\1$(BINDIR)/|' systemd/$(MODULE).service >$(DESTDIR)$(UNITDIR)/$(MODULE).service
 	chmod 0644 $(DESTDIR)$(UNITDIR)/$(MODULE).service

@@ -48,7 +48,8 @@ func TestInstallTable(t *testing.T) {
 }
 
 // installed runs make install on a tree that is this one, but for binaries that
-// nobody has to build, and lists the files.
+// nobody has to build, under a umask that would leave all of it to root alone, and lists
+// the files. The daemon's user has to get at them.
 func installed(t *testing.T) (files []string) {
 	t.Helper()
 	tree, dest := t.TempDir(), t.TempDir()
@@ -76,16 +77,22 @@ func installed(t *testing.T) (files []string) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "make", "-C", tree, "--no-print-directory", "-o", "build", "install", "DESTDIR="+dest)
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `umask 077; exec "$@"`, "sh", "make", "-C", tree, "--no-print-directory", "-o", "build", "install", "DESTDIR="+dest)
 	cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("make install: %v\n%s", err, out)
 	}
 	err = filepath.WalkDir(dest, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
+		if err != nil {
+			return err
+		}
+		if info, err := d.Info(); err != nil || path != dest && info.Mode().Perm()&0o004 == 0 {
+			t.Errorf("%s: not for everybody: %v, %v", path, info.Mode(), err)
+		}
+		if !d.IsDir() {
 			files = append(files, strings.TrimPrefix(path, dest))
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
