@@ -261,3 +261,16 @@ func TestFiles(t *testing.T) {
 		t.Errorf("of nothing: %v %v", got, err)
 	}
 }
+
+// The runtime directory is the daemon's user's: a link in it leads root nowhere.
+func TestFilesBehindALink(t *testing.T) {
+	dir, others := t.TempDir(), t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(others, "empty"), nil, 0o600), os.Symlink(others, filepath.Join(dir, "owed"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, which := range [][]string{nil, {"empty"}} {
+		if got, err := cleanup.Files(dir, "", which); err != nil || len(got) > 0 {
+			t.Errorf("of %v: %v %v", which, got, err)
+		}
+	}
+}

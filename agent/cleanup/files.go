@@ -24,9 +24,16 @@ const systemdRuns = "/run"
 // there is left alone: a note is an empty file.
 func Files(runtimeDir, socket string, which []string) ([]string, error) {
 	owed := filepath.Join(runtimeDir, owedDir)
-	notes, err := os.ReadDir(owed)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	// The directory is the daemon's user's, and who cleans is root: a link is not followed.
+	var notes []fs.DirEntry
+	switch info, err := os.Lstat(owed); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
 		return nil, err
+	case info.IsDir():
+		if notes, err = os.ReadDir(owed); err != nil {
+			return nil, err
+		}
 	}
 	var files []string
 	for _, n := range notes {
