@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,10 +42,12 @@ func published(t *testing.T, p *nettest.Topology) (d *process, ini string) {
 	return d, ini
 }
 
-// everything is all of the router's that we write to or could, whoever made it.
+// everything is all of the router's that we write to or could, whoever made it. The
+// kernel's own routes may come after the addresses that they are for.
 func everything(p *nettest.Topology) string {
 	r := p.Router
-	return r.Run("ip", "-6", "neigh", "show", "proxy") + r.Run("nft", "list", "ruleset") + r.Run("ip", "-6", "route", "show", "table", "all") +
+	routes := slices.DeleteFunc(slices.Collect(strings.Lines(r.Run("ip", "-6", "route", "show", "table", "all"))), func(route string) bool { return strings.Contains(route, " proto kernel ") })
+	return r.Run("ip", "-6", "neigh", "show", "proxy") + r.Run("nft", "list", "ruleset") + strings.Join(routes, "") +
 		r.Run("ip", "-6", "rule", "show") + r.Run("sysctl", "-a", "-r", `^net\.ipv6\.(conf\..*\.proxy_ndp|neigh\..*\.proxy_delay)$`)
 }
 
