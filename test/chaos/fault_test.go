@@ -178,13 +178,18 @@ func (s *stage) survive(t *testing.T, f fault) (o outcome) {
 	return o
 }
 
-// await waits for a line of the daemon's log after an offset.
+// await waits for a line of the daemon's log after an offset. Right after another fault
+// it may be another line that tells, or one that tells of both.
 func (s *stage) await(t *testing.T, offset int, pattern string, within time.Duration) {
 	t.Helper()
 	line := regexp.MustCompile(pattern)
 	for end := time.Now().Add(within); len(s.daemon.since(offset, line)) == 0; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Errorf("within %v the log has no line that matches %q:\n%s", within, pattern, s.daemon.tail(20))
+			say := t.Errorf
+			if s.mixed {
+				say = t.Logf
+			}
+			say("within %v the log has no line that matches %q:\n%s", within, pattern, s.daemon.tail(20))
 			return
 		}
 	}

@@ -43,6 +43,7 @@ func TestMixed(t *testing.T) {
 	t.Logf("again by: go test -race -tags rabbitmq ./test/chaos -run TestMixed -chaos.budget=%v -chaos.seed=%d", *budget, n)
 	rng := rand.New(rand.NewPCG(n, 1))
 	s := newStage(t)
+	s.mixed = true
 	wanted := regexp.MustCompile(*only)
 	var all, lasting []fault
 	for _, f := range faults() {

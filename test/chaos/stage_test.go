@@ -22,6 +22,9 @@ import (
 // stage is one host with its daemon, a broker, a Neutron, and traffic.
 type stage struct {
 	*sim.World
+	// mixed: faults follow each other at random, so that what the log says of one need
+	// not be the line that TestFaults asks for.
+	mixed bool
 	t    *testing.T
 	host *sim.Host
 	ext  *sim.External
