@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,6 +66,14 @@ func (w *world) checked() {
 		Checks []struct{ Check, Status, Found string }
 	}
 	w.must(json.Unmarshal(out, &r))
+	for _, c := range r.Checks {
+		if c.Check == "l3-files" && strings.Contains(c.Found, "no L3 agent runs") {
+			w.Errorf("the L3 agent runs, and is not seen: %s", c.Found)
+		}
+	}
+	screen, err := host.Run(w.ctx, os.Getenv(lab.EnvBinary), "check", "--config-file", host.NeutronConf(), "--config-file", host.L3Conf())
+	w.must(err)
+	w.Logf("for people:\n%s", screen)
 	for _, want := range []string{"broker", "server", "plugin", "host", "l3-agent", "ndp-agent", "server-clock"} {
 		said := false
 		for _, c := range r.Checks {
