@@ -27,6 +27,9 @@ type Done struct {
 // order is somebody's wish to have namespaces looked at, and to hear of it. Looks that
 // were under way when it was given do not count.
 type order struct {
+	// waits ends with the order.
+	waits context.Context
+	ended context.CancelFunc
 	// announces tells which addresses are to be announced; nil: none.
 	announces func(netip.Addr) bool
 
@@ -45,8 +48,9 @@ type fateOf struct {
 }
 
 // begin gives an order; end has to follow.
-func (a *Agent) begin(names []string, announces func(netip.Addr) bool) *order {
-	o := &order{announces: announces, changed: make(chan struct{}), looks: map[string]*Done{}, left: map[string]bool{}, fates: map[fateOf]Fate{}}
+func (a *Agent) begin(ctx context.Context, names []string, announces func(netip.Addr) bool) *order {
+	waits, ended := context.WithCancel(ctx)
+	o := &order{waits: waits, ended: ended, announces: announces, changed: make(chan struct{}), looks: map[string]*Done{}, left: map[string]bool{}, fates: map[fateOf]Fate{}}
 	a.mu.Lock()
 	a.orders[o] = true
 	a.mu.Unlock()
@@ -74,6 +78,7 @@ func (a *Agent) again(o *order, names []string) {
 }
 
 func (a *Agent) end(o *order) {
+	o.ended()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.orders, o)

@@ -30,7 +30,7 @@ func (a *Agent) Reconcile(ctx context.Context, s Selection, sync func(ctx contex
 	if err != nil {
 		return Reconciled{}, err
 	}
-	o := a.begin(names, nil)
+	o := a.begin(ctx, names, nil)
 	defer a.end(o)
 	var r Reconciled
 	done := o.await(ctx, o.allLooked)
@@ -89,7 +89,7 @@ type Fate struct {
 // Teller is an [Announcer] that says what becomes of what is owed; *announcer.Announcer
 // is one.
 type Teller interface {
-	OweTold(target announcer.Target, told func(addr netip.Addr, sent bool), addrs ...netip.Addr)
+	OweTold(ctx context.Context, target announcer.Target, told func(addr netip.Addr, sent bool), addrs ...netip.Addr)
 	Trouble(target announcer.Target) error
 }
 
@@ -105,7 +105,7 @@ func (a *Agent) Announce(ctx context.Context, router string, addr netip.Addr) ([
 	if err != nil {
 		return nil, err
 	}
-	o := a.begin(names, wants)
+	o := a.begin(ctx, names, wants)
 	defer a.end(o)
 	o.await(ctx, func() bool {
 		return o.allLooked() && o.owed == 0 // asked at each of thousands of addresses
@@ -164,7 +164,7 @@ func (a *Agent) announceOrdered(r *record, ns string, p plan.Plan, have dataplan
 		return
 	}
 	for o := range r.orders {
-		if o.announces == nil {
+		if o.announces == nil || o.waits.Err() != nil {
 			continue
 		}
 		for _, d := range p.State.Devices {
@@ -179,7 +179,7 @@ func (a *Agent) announceOrdered(r *record, ns string, p plan.Plan, have dataplan
 					o.refuse(t, addr, why)
 				}
 			}
-			a.oweOrdered(o, t, owed)
+			a.oweOrdered(o, t, o.news(t, owed))
 		}
 		for _, refused := range [][]plan.Rejection{p.Rejected, p.Waiting} {
 			for _, rejected := range refused {
@@ -202,7 +202,7 @@ func (a *Agent) oweOrdered(o *order, t announcer.Target, addrs []netip.Addr) {
 		}
 	})
 	a.debts.Mark(t.Namespace)
-	teller.OweTold(t, func(addr netip.Addr, sent bool) {
+	teller.OweTold(o.waits, t, func(addr netip.Addr, sent bool) {
 		o.change(func() {
 			f := Fate{Addr: addr, Sent: sent}
 			if !sent {
@@ -211,6 +211,18 @@ func (a *Agent) oweOrdered(o *order, t announcer.Target, addrs []netip.Addr) {
 			o.fate(t, f)
 		})
 	}, addrs...)
+}
+
+// news are the addresses that the order has not owed yet, or that were taken back since.
+// There may be many looks while an order waits for one of its addresses: each is announced
+// for it once.
+func (o *order) news(t announcer.Target, addrs []netip.Addr) []netip.Addr {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(addrs), func(addr netip.Addr) bool {
+		f := o.fates[fateOf{t, addr}]
+		return f.Owed || f.Sent
+	})
 }
 
 func (o *order) refuse(t announcer.Target, addr netip.Addr, why string) {

@@ -134,7 +134,7 @@ type tellingOwed struct {
 	asked []netip.Addr
 }
 
-func (o *tellingOwed) OweTold(_ announcer.Target, told func(netip.Addr, bool), addrs ...netip.Addr) {
+func (o *tellingOwed) OweTold(_ context.Context, _ announcer.Target, told func(netip.Addr, bool), addrs ...netip.Addr) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, a := range addrs {
@@ -187,14 +187,24 @@ func TestAnnounce(t *testing.T) {
 	}
 	engine.settle(false)
 	for _, sent := range []bool{true, false} {
-		settled := make(chan struct{})
+		// As long as it is waited for: several looks may find it answered for, what was
+		// taken back is owed anew.
+		announced, settled := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(settled)
-			for engine.settle(sent) == 0 {
-				time.Sleep(time.Millisecond)
+			for {
+				engine.settle(sent)
+				select {
+				case <-announced:
+					return
+				case <-time.After(time.Millisecond):
+				}
 			}
 		}()
-		got, err := d.Announce(t.Context(), "", second)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		got, err := d.Announce(ctx, "", second)
+		cancel()
+		close(announced)
 		if err != nil || len(got) != 1 || got[0].Sent != sent || got[0].Owed || (got[0].Why == "") != sent {
 			t.Errorf("told %v: %+v %v", sent, got, err)
 		}
@@ -222,6 +232,52 @@ func TestAnnounce(t *testing.T) {
 		if _, err := d.Announce(t.Context(), c.router, c.addr); !errors.Is(err, c.want) {
 			t.Errorf("%s%v: %v", c.router, c.addr, err)
 		}
+	}
+}
+
+// While an order waits for one address, looks announce the others no more than once.
+func TestAnnounceOnce(t *testing.T) {
+	p := nettest.NewTopology(t)
+	second := p.InstanceAddr.Next()
+	engine := &tellingOwed{owed: newOwed()}
+	var deep atomic.Int32
+	d := start(t, p.Dir, world(p, p.InstanceAddr, second), settings{announcer: engine, looked: func(l agent.Look) {
+		if l.Deep {
+			deep.Add(1)
+		}
+	}})
+	d.awaitReady(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	done := make(chan []agent.Fate, 1)
+	go func() {
+		got, err := d.Announce(ctx, "r1", netip.Addr{})
+		if err != nil {
+			t.Error(err)
+		}
+		done <- got
+	}()
+	asked := func() int {
+		engine.mu.Lock()
+		defer engine.mu.Unlock()
+		return len(engine.asked)
+	}
+	nettest.Eventually(t, 5*time.Second, "the first look", func() bool { return asked() > 0 })
+	engine.mu.Lock()
+	engine.wait[0](true)
+	engine.wait = engine.wait[1:]
+	engine.mu.Unlock()
+	for range 3 {
+		before := deep.Load()
+		d.LookAgain()
+		nettest.Eventually(t, 5*time.Second, "another look", func() bool { return deep.Load() > before })
+	}
+	if n := asked(); n != 2 {
+		t.Errorf("%d were owed for an order of 2 addresses", n)
+	}
+	engine.settle(true)
+	if got := <-done; len(got) != 2 || !got[0].Sent || !got[1].Sent || got[0].Owed || got[1].Owed {
+		t.Errorf("%+v", got)
 	}
 }
 

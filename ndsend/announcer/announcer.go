@@ -52,9 +52,10 @@ func (a *Announcer) Owe(target Target, addrs ...netip.Addr) {
 
 // OweTold is Owe, and tells once of each address whether a copy has left since: false
 // when what is owed is taken back or given up before, or cannot be announced. told is
-// called with the announcer locked, so it must neither wait nor call it. After Close, or
-// the end of the context, it may never hear.
-func (a *Announcer) OweTold(target Target, told func(addr netip.Addr, sent bool), addrs ...netip.Addr) {
+// called with the announcer locked, so it must neither wait nor call it. Nobody is told
+// once ctx has ended, and who asked is forgotten; what is owed stays owed. After Close,
+// or the end of the announcer's own context, told may never hear.
+func (a *Announcer) OweTold(ctx context.Context, target Target, told func(addr netip.Addr, sent bool), addrs ...netip.Addr) {
 	for _, addr := range addrs {
 		if ndsend.CheckTarget(addr) != nil {
 			told(addr, false)
@@ -62,7 +63,7 @@ func (a *Announcer) OweTold(target Target, told func(addr netip.Addr, sent bool)
 	}
 	a.add(target, addrs, func(l *ledger, addr netip.Addr, now time.Time) {
 		l.owe(addr, a.options.Count, now)
-		l.tell(addr, func(sent bool) { told(addr, sent) })
+		l.tell(addr, asker{ctx, func(sent bool) { told(addr, sent) }})
 	})
 }
 

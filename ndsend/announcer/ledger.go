@@ -3,7 +3,9 @@ package announcer
 import (
 	"container/heap"
 	"container/list"
+	"context"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -24,16 +26,26 @@ type debt struct {
 	// first one that was refused.
 	place *list.Element
 	index int
-	// told hear once whether a copy has left since they asked.
-	told []func(sent bool)
+	// askers hear once whether a copy has left since they asked.
+	askers []asker
 }
+
+// asker is somebody who asked, and waits until the context ends.
+type asker struct {
+	ctx  context.Context
+	told func(sent bool)
+}
+
+func (a asker) gone() bool { return a.ctx.Err() != nil }
 
 // tell answers who asked.
 func (d *debt) tell(sent bool) {
-	for _, told := range d.told {
-		told(sent)
+	for _, a := range d.askers {
+		if !a.gone() {
+			a.told(sent)
+		}
 	}
-	d.told = nil
+	d.askers = nil
 }
 
 // noIndex is the index of a debt that is not among the later ones.
@@ -68,12 +80,12 @@ func (l *ledger) owe(addr netip.Addr, copies int, now time.Time) {
 		d.left = max(d.left, copies)
 		return
 	}
-	var told []func(bool)
+	var askers []asker
 	if d != nil {
-		told, d.told = d.told, nil // the new series answers them
+		askers, d.askers = d.askers, nil // the new series answers them
 	}
 	l.forget(addr)
-	d = &debt{addr: addr, left: copies, since: now, index: noIndex, told: told}
+	d = &debt{addr: addr, left: copies, since: now, index: noIndex, askers: askers}
 	d.place = l.firsts.PushBack(d)
 	l.debts[addr] = d
 }
@@ -99,10 +111,11 @@ func (l *ledger) forget(addr netip.Addr) {
 	l.remove(d)
 }
 
-// tell has told hear of the next copy of an address that is owed.
-func (l *ledger) tell(addr netip.Addr, told func(sent bool)) {
+// tell has somebody hear of the next copy of an address that is owed. Those who wait no
+// more go: a debt may stand for as long as a device has no carrier.
+func (l *ledger) tell(addr netip.Addr, who asker) {
 	d := l.debts[addr]
-	d.told = append(d.told, told)
+	d.askers = append(slices.DeleteFunc(d.askers, asker.gone), who)
 }
 
 func (l *ledger) remove(d *debt) {

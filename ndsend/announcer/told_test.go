@@ -1,6 +1,7 @@
 package announcer
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"testing"
@@ -31,7 +32,7 @@ func TestOweTold(t *testing.T) {
 			}
 		}
 		h := heard{}
-		a.OweTold(gateway, h.told, addr(1))
+		a.OweTold(t.Context(), gateway, h.told, addr(1))
 		expect("sent", h, addr(1), true)
 		time.Sleep(time.Hour)
 		expect("all copies later", h, addr(1), true)
@@ -39,8 +40,8 @@ func TestOweTold(t *testing.T) {
 		w.set(gateway, notReady())
 		a.Owe(gateway, addr(2))
 		second, third := heard{}, heard{}
-		a.OweTold(gateway, second.told, addr(2), addr(3))
-		a.OweTold(gateway, third.told, addr(2))
+		a.OweTold(t.Context(), gateway, second.told, addr(2), addr(3))
+		a.OweTold(t.Context(), gateway, third.told, addr(2))
 		expect("not yet", second, addr(2))
 		if err := a.Trouble(gateway); !errors.Is(err, ndsend.ErrTentative) {
 			t.Errorf("trouble: %v", err)
@@ -56,22 +57,22 @@ func TestOweTold(t *testing.T) {
 		}
 
 		again := heard{}
-		a.OweTold(gateway, again.told, addr(2)) // between its copies
+		a.OweTold(t.Context(), gateway, again.told, addr(2)) // between its copies
 		expect("a series that had begun", again, addr(2), true)
 		time.Sleep(time.Hour)
 
 		w.set(gateway, notReady())
 		dropped := heard{}
-		a.OweTold(gateway, dropped.told, addr(4))
+		a.OweTold(t.Context(), gateway, dropped.told, addr(4))
 		a.Drop(gateway)
 		expect("dropped", dropped, addr(4), false)
 		w.set(gateway, ndsend.ErrNoInterface)
 		given := heard{}
-		a.OweTold(gateway, given.told, addr(5))
+		a.OweTold(t.Context(), gateway, given.told, addr(5))
 		time.Sleep(time.Hour)
 		expect("given up", given, addr(5), false)
 		bad := heard{}
-		a.OweTold(gateway, bad.told, netip.MustParseAddr("ff02::1"))
+		a.OweTold(t.Context(), gateway, bad.told, netip.MustParseAddr("ff02::1"))
 		expect("none that can be announced", bad, netip.MustParseAddr("ff02::1"), false)
 	})
 }
@@ -83,7 +84,7 @@ func TestOweToldDuringABurst(t *testing.T) {
 		w.takes = time.Second
 		a := series(t, w)
 		h := heard{}
-		a.OweTold(gateway, h.told, addr(1))
+		a.OweTold(t.Context(), gateway, h.told, addr(1))
 		time.Sleep(500 * time.Millisecond)
 		a.Owe(gateway, addr(1))
 		time.Sleep(700 * time.Millisecond) // the first burst is over
@@ -95,6 +96,33 @@ func TestOweToldDuringABurst(t *testing.T) {
 		defer a.mu.Unlock()
 		if got := h[addr(1)]; early != 0 || len(got) != 1 || !got[0] {
 			t.Errorf("heard %d times during the burst, then %v", early, got)
+		}
+	})
+}
+
+// Who waits no more is neither told nor kept, however long the debt stands.
+func TestOweToldToNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		a := series(t, w)
+		w.set(gateway, notReady())
+		for range 100 {
+			ctx, cancel := context.WithCancel(t.Context())
+			a.OweTold(ctx, gateway, func(netip.Addr, bool) { t.Error("told who waits no more") }, addr(1))
+			cancel()
+			time.Sleep(time.Minute)
+		}
+		h := heard{}
+		a.OweTold(t.Context(), gateway, h.told, addr(1))
+		a.mu.Lock()
+		kept := len(a.workers[gateway].ledger.debts[addr(1)].askers)
+		a.mu.Unlock()
+		w.set(gateway, nil)
+		a.Kick(gateway)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := h[addr(1)]; kept != 1 || len(got) != 1 || !got[0] {
+			t.Errorf("%d are kept; who waits heard %v", kept, got)
 		}
 	})
 }
