@@ -38,14 +38,26 @@ const (
 // maxDepth is the kernel's bound of jumps (NFT_JUMP_STACK_SIZE).
 const maxDepth = 16
 
+// maxSteps bounds the rules that are gone through for one packet in one base chain, and
+// maxNoted what is noted of it: chains that are jumped to from many places, which are
+// jumped to in turn, make a way that grows with the power of their depth.
+const (
+	maxSteps = 100_000
+	maxNoted = 64
+)
+
 // judge notes what the table does to a packet.
 func (t *ruleset) judge(p packet, f *Foreign) {
 	for _, c := range t.chains {
 		if !c.base || !c.filter || !slices.Contains(p.hooks, c.hook) {
 			continue
 		}
-		w := walk{table: t, packet: p, found: f, sure: true}
-		if !w.chain(c, 0) && c.drops {
+		w := walk{table: t, packet: p, found: f, sure: true, left: maxSteps}
+		ended := w.chain(c, 0)
+		switch {
+		case w.left == 0:
+			f.Doubts = append(f.Doubts, Drop{p.what, fmt.Sprintf("table %s, chain %s: too many ways to follow all", t.name, c.name)})
+		case !ended && c.drops:
 			w.note(fmt.Sprintf("table %s, policy of chain %s", t.name, c.name))
 		}
 	}
@@ -58,13 +70,16 @@ type walk struct {
 	found  *Foreign
 	// sure: nothing that may have ended the way came before.
 	sure bool
+	// left is how many more rules are gone through, noted what was.
+	left, noted int
 }
 
 func (w *walk) note(where string) {
 	d := Drop{w.packet.what, where}
-	if w.sure {
+	switch w.noted++; {
+	case w.sure: // it ends the way: there is one at most
 		w.found.Drops = append(w.found.Drops, d)
-	} else {
+	case w.noted <= maxNoted:
 		w.found.Doubts = append(w.found.Doubts, d)
 	}
 }
@@ -75,6 +90,10 @@ func (w *walk) chain(c *foundChain, depth int) bool {
 		return false
 	}
 	for _, r := range c.rules {
+		if w.left == 0 {
+			return true
+		}
+		w.left--
 		m, v := r.eval(w.packet)
 		if m == matchNo {
 			continue
