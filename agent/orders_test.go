@@ -172,9 +172,9 @@ func TestAnnounce(t *testing.T) {
 	}}
 	d := start(t, p.Dir, first, settings{announcer: engine, kernel: k})
 	d.awaitReady(t)
-	announce := func(router string, addr netip.Addr) []agent.Fate {
+	announce := func(wait time.Duration, router string, addr netip.Addr) []agent.Fate {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
 		defer cancel()
 		got, err := d.Announce(ctx, router, addr)
 		if err != nil {
@@ -182,7 +182,7 @@ func TestAnnounce(t *testing.T) {
 		}
 		return got
 	}
-	if got := announce("", p.InstanceAddr); len(got) != 1 || got[0].Addr != p.InstanceAddr || got[0].Sent || !got[0].Owed || got[0].Why != "no carrier" || got[0].Device != nettest.External {
+	if got := announce(500*time.Millisecond, "", p.InstanceAddr); len(got) != 1 || got[0].Addr != p.InstanceAddr || got[0].Sent || !got[0].Owed || got[0].Why != "no carrier" || got[0].Device != nettest.External {
 		t.Errorf("owed: %+v", got)
 	}
 	engine.settle(false)
@@ -210,7 +210,7 @@ func TestAnnounce(t *testing.T) {
 		}
 		<-settled
 	}
-	got := announce("r1", netip.Addr{})
+	got := announce(500*time.Millisecond, "r1", netip.Addr{})
 	if len(got) != 3 || !got[0].Owed || !got[1].Owed || got[2].Addr != outside || got[2].Owed || !strings.Contains(got[2].Why, "subnet") {
 		t.Errorf("a router: %+v", got)
 	}
@@ -218,7 +218,7 @@ func TestAnnounce(t *testing.T) {
 	engine.asked = nil
 	engine.mu.Unlock()
 	resign.Store(true)
-	if got := announce("", p.InstanceAddr); len(got) != 1 || got[0].Owed || got[0].Sent || !strings.Contains(got[0].Why, "gateway") || len(engine.asked) > 0 {
+	if got := announce(10*time.Second, "", p.InstanceAddr); len(got) != 1 || got[0].Owed || got[0].Sent || !strings.Contains(got[0].Why, "gateway") || len(engine.asked) > 0 {
 		t.Errorf("standby: %+v, owed %v", got, engine.asked)
 	}
 	for _, c := range []struct {
