@@ -58,14 +58,24 @@ type Look struct {
 	record *record // for those who ordered it
 }
 
-// wrote adds what an Apply did.
-func (l *Look) wrote(start time.Time, result dataplane.Result, err error, because inventory.Causes) {
+// wrote adds what an Apply of changes did. What was known to fail without writing is none
+// of the failures of writes, and what is gone waits: the look may be settled for all that.
+func (l *Look) wrote(start time.Time, c dataplane.Changes, result dataplane.Result, err error, because inventory.Causes) {
 	now := time.Now()
-	l.Applied, l.Applying, l.Writes, l.Failures = true, now.Sub(start), result.Writes, len(result.Failures)
+	l.Applied, l.Applying, l.Writes, l.Failures = true, now.Sub(start), result.Writes, max(len(result.Failures)-len(c.Failures), 0)
 	if err != nil {
 		l.Failures++
 	}
 	if received := because.Received(); l.Failures == 0 && !received.IsZero() {
 		l.Message = now.Sub(received)
+	}
+}
+
+// ended notes how the look ended. What is not settled has not made the messages true: they
+// count with the look that does.
+func (l *Look) ended(took time.Duration, end ending) {
+	l.Took, l.End = took, end.outcome()
+	if end != settled {
+		l.Message = 0
 	}
 }

@@ -31,7 +31,7 @@ func (a *Agent) work(ctx context.Context) error {
 		}
 		a.answer(item.Key, item.Deep, seen.record)
 		if a.o.Looked != nil {
-			seen.Took, seen.End = time.Since(start), end.outcome()
+			seen.ended(time.Since(start), end)
 			a.o.Looked(*seen)
 		}
 		if end == settled {
@@ -131,7 +131,7 @@ func (a *Agent) equalize(ctx context.Context, item reconcile.Item, view inventor
 		}
 		start := time.Now()
 		result, err = a.o.Dataplane.Apply(ctx, changes)
-		look.wrote(start, result, err, view.Because)
+		look.wrote(start, changes, result, err, view.Because)
 		if ctx.Err() != nil {
 			return settled
 		}
