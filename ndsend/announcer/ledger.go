@@ -78,6 +78,9 @@ func (l *ledger) owe(addr netip.Addr, copies int, now time.Time) {
 	d := l.debts[addr]
 	if d != nil && d.place != nil {
 		d.left = max(d.left, copies)
+		if d.since.IsZero() { // a refresh, that nobody was in a hurry for
+			d.since = now
+		}
 		return
 	}
 	var askers []asker

@@ -27,6 +27,8 @@ func TestLeft(t *testing.T) {
 		}
 		told = nil
 		w.set(gateway, ndsend.ErrNotReady)
+		a.Refresh(gateway, addr(4)) // which nobody is in a hurry for
+		time.Sleep(10 * time.Second)
 		a.Owe(gateway, addr(4))
 		time.Sleep(10 * time.Second)
 		a.Owe(gateway, addr(4)) // it still waits since the first time
