@@ -98,18 +98,21 @@ func (a *Agent) ordered(ns string) map[*order]int {
 }
 
 // answer tells the orders how a look ended.
-func (a *Agent) answer(ns string, deep bool, r *record) {
+func (a *Agent) answer(ns string, deep bool, end ending, r *record) {
 	if r == nil {
 		return
 	}
 	a.mu.Lock()
 	st := a.statuses[ns]
 	a.mu.Unlock()
+	if end != settled && st.trouble == "" { // nothing is kept of a namespace of nobody
+		st.trouble = "it could not be done, and is tried again"
+	}
 	for o, round := range r.orders {
 		o.change(func() {
 			l := o.looks[ns]
 			l.Lines = append(l.Lines, r.lines...)
-			l.Failed, l.Trouble, l.Error = r.failed, st.trouble, st.failed
+			l.Failed, l.Trouble, l.Error = r.failed, st.trouble, st.failed || end != settled
 			if deep && round == o.round {
 				l.Looked = true
 				delete(o.left, ns)

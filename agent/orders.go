@@ -55,8 +55,12 @@ func (a *Agent) concernedBy(ctx context.Context, s Selection) ([]string, error) 
 	}
 	for _, ns := range s.Namespaces {
 		d, err := a.Compare(ctx, ns)
-		if err == nil && d.Nobodys {
+		switch {
+		case err == nil && d.Nobodys:
 			return nil, fmt.Errorf("namespace %s: %w", ns, ErrNotHere)
+		case err != nil && !a.inhabited(ns):
+			// It can be none: what was queued for it would be tried again for ever.
+			return nil, fmt.Errorf("%w: %w", ErrNotHere, err)
 		}
 	}
 	if len(s.Namespaces) > 0 {
@@ -67,6 +71,12 @@ func (a *Agent) concernedBy(ctx context.Context, s Selection) ([]string, error) 
 		return nil, err
 	}
 	return append(a.inventory.Namespaces(), left...), nil
+}
+
+// inhabited reports whether a router is in a namespace.
+func (a *Agent) inhabited(ns string) bool {
+	entries, _ := a.inventory.Namespace(ns)
+	return len(entries) > 0
 }
 
 // Why an announcement can't be ordered.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -288,5 +289,40 @@ func TestAnnounceIsOff(t *testing.T) {
 	d.awaitReady(t)
 	if _, err := d.Announce(t.Context(), "", p.InstanceAddr); !errors.Is(err, agent.ErrSilent) {
 		t.Error(err)
+	}
+}
+
+// What can be no namespace is refused, and not looked at again and again.
+func TestReconcileOfNoNamespace(t *testing.T) {
+	p := nettest.NewTopology(t)
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{})
+	d.awaitReady(t)
+	for _, name := range []string{"a/b", "..", strings.Repeat("n", 300)} {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		r, err := d.Reconcile(ctx, agent.Selection{Namespaces: []string{name}}, nil)
+		cancel()
+		if !errors.Is(err, agent.ErrNotHere) {
+			t.Errorf("%.10s: %+v %v", name, r, err)
+		}
+	}
+	nettest.Eventually(t, 5*time.Second, "nothing is tried again", func() bool {
+		waiting, running, retrying := d.Queue()
+		return waiting+running+retrying == 0
+	})
+}
+
+// A look that could not do its work is told of as that, also where no outcome is kept.
+func TestReconcileTellsWhatWasNotDone(t *testing.T) {
+	p := nettest.NewTopology(t)
+	k := &doctored{Dataplane: dataplane.New(dataplane.Options{NetnsDir: p.Dir})}
+	d := start(t, p.Dir, world(p, p.InstanceAddr), settings{kernel: k})
+	d.awaitReady(t)
+	d.stop()
+	k.identify = func(string) (dataplane.ID, error) { return dataplane.ID{}, syscall.EIO }
+	d = start(t, p.Dir, inventory.Snapshot{}, settings{kernel: k})
+	nettest.Eventually(t, 5*time.Second, "the first sync", func() bool { return d.Inventory().Synced() })
+	r, err := d.Reconcile(t.Context(), agent.Selection{}, nil)
+	if err != nil || len(r.Looks) != 1 || !r.Looks[0].Looked || !r.Looks[0].Error || r.Looks[0].Trouble == "" {
+		t.Errorf("%+v %v", r, err)
 	}
 }

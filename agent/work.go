@@ -29,7 +29,7 @@ func (a *Agent) work(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		a.answer(item.Key, item.Deep, seen.record)
+		a.answer(item.Key, item.Deep, end, seen.record)
 		if a.o.Looked != nil {
 			seen.ended(time.Since(start), end)
 			a.o.Looked(*seen)
