@@ -25,9 +25,9 @@ type stage struct {
 	// mixed: faults follow each other at random, so that what the log says of one need
 	// not be the line that TestFaults asks for.
 	mixed bool
-	t    *testing.T
-	host *sim.Host
-	ext  *sim.External
+	t     *testing.T
+	host  *sim.Host
+	ext   *sim.External
 	// legacy, dvr and victim are the routers: two kinds, and one more of the
 	// first kind that faults of the kernel may hit.
 	legacy, dvr, victim *part
