@@ -142,9 +142,7 @@ func TestDistributed(t *testing.T) {
 	a.instance.Reaches(behindAddr, 5*time.Second)
 	c.upstream.Unreachable(a.unpublished)
 	c.behind.Unreachable(a.unpublished)
-	if got := d.Totals(); got != (agent.Totals{Routers: 1, Enabled: 1, Proxies: 1, Answered: 1}) {
-		t.Errorf("totals %+v", got)
-	}
+	d.totals(t, "one that answers", agent.Totals{Routers: 1, Enabled: 1, Proxies: 1, Answered: 1})
 
 	// Errors that the namespace makes itself (packet too big is one) find back.
 	if out, err := c.behind.Try("ping", "-6", "-n", "-c", "1", "-W", "2", "-t", "2", a.addr.String()); err == nil || !strings.Contains(out, "From "+fgAddr.String()) {
@@ -167,9 +165,7 @@ func TestDistributed(t *testing.T) {
 	nettest.Eventually(t, 2*time.Second, "everything of ours to go", func() bool { return c.ours() == "" })
 	c.upstream.FlushNeighbours("eth0")
 	c.upstream.Unreachable(a.addr)
-	if got := d.Totals(); got != (agent.Totals{Routers: 1, Enabled: 1, Proxies: 1, Elsewhere: 1}) {
-		t.Errorf("totals when the port is elsewhere: %+v", got)
-	}
+	d.totals(t, "a port that is elsewhere", agent.Totals{Routers: 1, Enabled: 1, Proxies: 1, Elsewhere: 1})
 	if n := len(advertised(capture, a.addr)); n != 0 {
 		t.Errorf("advertised %d times while it moved away", n)
 	}

@@ -81,10 +81,7 @@ func TestFailover(t *testing.T) {
 	second := n.InstanceAddr.Next()
 	d := start(t, n.Dir, world(n.Topology, n.InstanceAddr, second), settings{send: true})
 	d.awaitReady(t)
-	want := agent.Totals{Routers: 1, Enabled: 1, Proxies: 2, Pending: 2}
-	if got := d.Totals(); got != want {
-		t.Errorf("totals of a backup: %+v, want %+v", got, want)
-	}
+	d.totals(t, "a backup", agent.Totals{Routers: 1, Enabled: 1, Proxies: 2, Pending: 2})
 	if !strings.Contains(entries(n.Topology), second.String()) || n.answers() {
 		t.Errorf("a backup should have entries and not answer: %q, answers %v", entries(n.Topology), n.answers())
 	}

@@ -148,9 +148,7 @@ func TestUpstreamsLeftoversWhereNothingIsPublished(t *testing.T) {
 			if c.ours() != "" {
 				t.Errorf("a trace of ours where nothing is published: %s", c.ours())
 			}
-			if got := d.Totals(); got != (agent.Totals{Routers: 1, Enabled: 1, Proxies: 1, Elsewhere: 1}) {
-				t.Errorf("totals %+v", got)
-			}
+			d.totals(t, "a port that is elsewhere", agent.Totals{Routers: 1, Enabled: 1, Proxies: 1, Elsewhere: 1})
 			// It comes here after all.
 			d.Inventory().SetPort(inventory.Port{ID: "port-a", Place: inventory.Here})
 			c.behind.Reaches(a.addr, 5*time.Second)
@@ -287,9 +285,7 @@ func TestAnElectiveNamespaceThatIsNotHere(t *testing.T) {
 		s.Ports[0].Place = inventory.Edge
 		d := start(t, c.Dir, s, settings{})
 		d.awaitReady(t)
-		if got := d.Totals(); got != want {
-			t.Errorf("elective %v: totals %+v, want %+v", elective, got, want)
-		}
+		d.totals(t, fmt.Sprintf("elective %v", elective), want)
 		if said := d.logs.FilterMessage("waiting").Len() > 0; said == elective {
 			t.Errorf("elective %v: said to be waited for: %v", elective, said)
 		}

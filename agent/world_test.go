@@ -274,6 +274,19 @@ func (d *daemon) addUp(t *testing.T) {
 	t.Errorf("by its routers the agent has %+v, in total %+v: %+v", got, want, d.Namespaces())
 }
 
+// totals waits until the sums are as they should be: they are of the last look, which
+// counts after it has written.
+func (d *daemon) totals(t *testing.T, of string, want agent.Totals) {
+	t.Helper()
+	got := d.Totals()
+	for until := time.Now().Add(2 * time.Second); got != want && time.Now().Before(until); got = d.Totals() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if got != want {
+		t.Errorf("%s: totals %+v, want %+v", of, got, want)
+	}
+}
+
 func (d *daemon) awaitReady(t *testing.T) {
 	t.Helper()
 	select {
