@@ -75,8 +75,13 @@ func TestTap(t *testing.T) {
 	// a push to an exchange that is gone ends in "(404) NOT_FOUND - no exchange" at level ERROR
 	lost, err := server.Lines(regexp.MustCompile(`NOT_FOUND| ERROR | CRITICAL `))
 	w.must(err)
+	// A daemon that was killed a minute ago, by the test before, left a question: the
+	// server gives its answer up now.
+	unasked := regexp.MustCompile(`The reply \w+ failed to send after \d+ seconds due to a missing queue \(reply_\w+\)`)
 	for _, line := range lost {
-		t.Errorf("server log: %s", line)
+		if !unasked.MatchString(line) {
+			t.Errorf("server log: %s", line)
+		}
 	}
 }
 
