@@ -87,19 +87,19 @@ demo: build ## The main job without a cloud, in three namespaces (root; 15 s)
 	@test/demo/demo.sh
 
 .PHONY: check
-check: need-go need-cc ## Quick lane: vet, unit and namespace tests with -race, no broker (root, gcc; 8 min, then 6 min)
+check: need-go need-cc ## Quick lane: vet, unit and namespace tests with -race, no broker (root, gcc; 10 min, then 7 min)
 	$(if $(ROOT),@test/lab/install net shells unit metrics,@echo 'check: not root, so the tests in namespaces will skip themselves')
 	$(call lane,vet,$(GO) vet -tags $(TAGS) ./...)
 	$(call lane,unit and namespace tests,CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 15m ./...)
 
 .PHONY: test
-test: need-root lint check fuzz-briefly demo packages rabbitmq e2e ## Everything: lint, check, fuzz-briefly, demo, packages, rabbitmq, e2e (root, Debian packages; 34 min, 38 the first time)
+test: need-root lint check fuzz-briefly demo packages rabbitmq e2e ## Everything: lint, check, fuzz-briefly, demo, packages, rabbitmq, e2e (root, Debian packages; 40 min)
 	@printf '\n=== all lanes passed\n'
 
 ##@ Single lanes
 
 .PHONY: rabbitmq
-rabbitmq: need-go need-cc need-root ## Tests with private RabbitMQs on ports of their own, faults of all kinds (root, rabbitmq-server; 5 min)
+rabbitmq: need-go need-cc need-root ## Tests with private RabbitMQs on ports of their own, faults of all kinds (root, rabbitmq-server; 7 min)
 	@test/lab/install net broker
 	$(call lane,tests with a private RabbitMQ,\
 	    packages=$$(grep -rlE --include='*_test.go' '^//go:build.*\brabbitmq\b' . | xargs -r -n1 dirname | sort -u); \
@@ -128,8 +128,8 @@ FUZZTIME ?= 10s
 .PHONY: fuzz fuzz-briefly
 fuzz: need-go ## Every fuzz target for FUZZTIME each (default 10s; 6 min)
 	$(call lane,fuzz targets for $(FUZZTIME) each,$(call fuzz,$(FUZZTIME)))
-fuzz-briefly: need-go ## Every fuzz target for 2 s each (2 min)
-	$(call lane,fuzz targets for 2 s each,$(call fuzz,2s))
+fuzz-briefly: need-go ## Every fuzz target for 1 s each (2 min)
+	$(call lane,fuzz targets for 1 s each,$(call fuzz,1s))
 
 # The lab in its three shapes: which tests run in which is told by their names,
 # and each test skips itself in a lab that is not its own.
@@ -138,7 +138,7 @@ E2E_TWO_HOSTS = '^Test(HA|RebuildRescheduled)'
 E2E_DVR = '^TestDVR'
 
 .PHONY: e2e e2e-one-host e2e-ha e2e-dvr
-e2e: e2e-one-host e2e-ha e2e-dvr ## The lab: a real Neutron, our daemon, an upstream that pings (root, Neutron's packages; 18 min)
+e2e: e2e-one-host e2e-ha e2e-dvr ## The lab: a real Neutron, our daemon, an upstream that pings (root, Neutron's packages; 20 min)
 e2e-one-host: build need-root ## Legacy routers, migration
 	@test/lab/install net broker neutron
 	$(call lane,the configuration as oslo.config reads it,$(GO) test -count=1 -timeout 5m -tags lab -run Oslo ./agent/config/)
